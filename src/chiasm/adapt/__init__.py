@@ -1,0 +1,1 @@
+"""Fitting to a task with few labels; one file per method."""

@@ -1,0 +1,1 @@
+"""Making a model smaller; one file per method."""

@@ -1,0 +1,1 @@
+"""What everything stands on: errors, config, registry, protocols, records, the shape alphabet, seeds."""

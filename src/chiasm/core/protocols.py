@@ -1,0 +1,84 @@
+"""What trunks, heads and objectives promise each other (tensors); see `core.predictors` for the numpy side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+
+from chiasm.core.features import Features
+from chiasm.core.views import Views, ViewSpec
+
+
+@runtime_checkable
+class Trunk(Protocol):
+    """Pictures in, `Features` out.
+
+    Attributes:
+        embed_dim: width of the tokens.
+        image_size: side in pixels the trunk was made for; other sizes are accepted where positions can be resampled.
+        hides_patches: True when `patch_mask` really leaves hidden patches out of the computation.
+    """
+
+    embed_dim: int
+    image_size: int
+    hides_patches: bool
+
+    def normalize(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+        """Pixels 0 to 255 to the numbers the trunk was trained on."""
+        ...
+
+    def __call__(
+        self,
+        images: Float[Tensor, "B C H W"],
+        *,
+        patch_mask: Bool[Tensor, "B N"] | None = None,
+        layers: Sequence[int] = (),
+    ) -> Features:
+        """Encode normalised pictures.
+
+        Args:
+            images: as `normalize` returns them.
+            patch_mask: True = hidden; every row hides the same number of patches.
+            layers: indices of blocks whose outputs are returned as `intermediates`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What one forward pass of an objective returns.
+
+    Attributes:
+        total: the number to minimise.
+        terms: its parts and other figures worth a log line, detached.
+        embeddings: the representations being learned, detached; the engine watches their spread to tell collapse.
+    """
+
+    total: Float[Tensor, ""]
+    embeddings: Float[Tensor, "B D"]
+    terms: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
+
+
+class Objective(nn.Module):
+    """How to learn: owns student, teacher and heads, and knows no loop.
+
+    A subclass is made by its module's `Config.build(trunk)`. The engine calls `forward` on batches made to the order of
+    `views`, then the optimiser, then `after_step`.
+    """
+
+    trunk: nn.Module
+
+    def views(self) -> tuple[ViewSpec, ...]:
+        """The views of each picture that a batch must hold, in order."""
+        raise NotImplementedError
+
+    def forward(self, batch: Views) -> Losses:
+        """The losses on one batch."""
+        raise NotImplementedError
+
+    def after_step(self, progress: float) -> None:
+        """Called after each optimiser step with the share of training done (0 to 1); teachers are updated here."""

@@ -1,0 +1,1 @@
+"""Where examples come from: sources, decoding, augmentation, loaders, the embedded world."""

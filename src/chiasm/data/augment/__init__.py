@@ -1,0 +1,1 @@
+"""Augmented views: one sampler of parameters, several executions."""

@@ -1,0 +1,1 @@
+"""The embedded world: a procedural picture generator with full ground truth."""

@@ -1,0 +1,1 @@
+"""Features in, one kind of answer out."""

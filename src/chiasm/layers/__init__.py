@@ -1,0 +1,1 @@
+"""Small modules that trunks and heads are built from."""

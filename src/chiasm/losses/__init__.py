@@ -1,0 +1,1 @@
+"""Loss functions: one loss, one file, one oracle test."""

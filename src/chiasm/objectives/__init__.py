@@ -1,0 +1,1 @@
+"""How to learn without labels; one file per method."""

@@ -1,0 +1,1 @@
+"""Pure tensor and array functions: patches, positions, similarity; no state, no modules."""

@@ -1,0 +1,1 @@
+"""Complete runs as functions, each with its lab note; one file per recipe."""

@@ -1,0 +1,1 @@
+"""Stateful predictors over stateless models: the border between arrays and tensors."""

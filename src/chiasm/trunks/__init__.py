@@ -1,0 +1,1 @@
+"""Pictures in, Features out; one file per family."""
