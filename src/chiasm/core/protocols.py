@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple
 
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
@@ -13,8 +12,7 @@ from chiasm.core.features import Features
 from chiasm.core.views import Views, ViewSpec
 
 
-@runtime_checkable
-class Trunk(Protocol):
+class Trunk(nn.Module):
     """Pictures in, `Features` out.
 
     Attributes:
@@ -29,9 +27,9 @@ class Trunk(Protocol):
 
     def normalize(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         """Pixels 0 to 255 to the numbers the trunk was trained on."""
-        ...
+        raise NotImplementedError
 
-    def __call__(
+    def forward(
         self,
         images: Float[Tensor, "B C H W"],
         *,
@@ -45,11 +43,10 @@ class Trunk(Protocol):
             patch_mask: True = hidden; every row hides the same number of patches.
             layers: indices of blocks whose outputs are returned as `intermediates`.
         """
-        ...
+        raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
-class Losses:
+class Losses(NamedTuple):
     """What one forward pass of an objective returns.
 
     Attributes:
@@ -60,7 +57,7 @@ class Losses:
 
     total: Float[Tensor, ""]
     embeddings: Float[Tensor, "B D"]
-    terms: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
+    terms: Mapping[str, Float[Tensor, ""]]
 
 
 class Objective(nn.Module):
@@ -70,7 +67,7 @@ class Objective(nn.Module):
     `views`, then the optimiser, then `after_step`.
     """
 
-    trunk: nn.Module
+    trunk: Trunk
 
     def views(self) -> tuple[ViewSpec, ...]:
         """The views of each picture that a batch must hold, in order."""

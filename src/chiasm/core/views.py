@@ -6,7 +6,7 @@ the parameters and executes them. The two rooms never import each other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from jaxtyping import Int64, UInt8
 from pydantic import Field
@@ -55,9 +55,10 @@ class ViewSpec(Config):
     solarise: float = Field(default=0.0, ge=0, le=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Views:
+class Views(NamedTuple):
     """A batch of augmented views.
+
+    A named tuple, because lightning-fabric looks into those on the way to a device and refuses frozen dataclasses.
 
     Attributes:
         images: one tensor per view spec, in the order the objective named them; RGB 0 to 255. Row b of every view is

@@ -1,0 +1,33 @@
+"""A running average of weights, which generalises better than the last ones."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+class Ema:
+    """Exponential moving average of a module.
+
+    Args:
+        module: what is averaged; it goes on learning.
+        momentum: share of the old average kept at each step; early on less is kept, so that the random start fades.
+    """
+
+    def __init__(self, module: nn.Module, momentum: float) -> None:
+        self.module = copy.deepcopy(module).requires_grad_(False).eval()
+        self._momentum = momentum
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Move the average towards the module after optimiser step number `step` (from 1)."""
+        momentum = min(self._momentum, step / (step + 10))
+        ours, theirs = self.module.state_dict(), module.state_dict()
+        moving = [name for name, value in ours.items() if value.is_floating_point()]
+        if moving:
+            torch._foreach_lerp_([ours[name] for name in moving], [theirs[name] for name in moving], 1 - momentum)
+        for name, value in ours.items():
+            if not value.is_floating_point():
+                value.copy_(theirs[name])

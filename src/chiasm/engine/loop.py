@@ -1,0 +1,269 @@
+"""The loop: the only one. It knows protocols (objective, batches, probes, listeners) and no method.
+
+A run is a pure function of its settings: batches are numbered, random states travel in the checkpoint, and an
+interrupted and resumed run of so many steps ends with the same bits as an uninterrupted one on a CPU.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from chiasm.core.errors import InputError
+from chiasm.core.protocols import Losses, Objective, Trunk
+from chiasm.core.views import Views
+from chiasm.engine import checkpoint
+from chiasm.engine.budget import Budget
+from chiasm.engine.ema import Ema
+from chiasm.engine.events import Listener, ProbeEvent, StepEvent
+from chiasm.engine.interrupt import Interrupt, InterruptedRunError
+from chiasm.engine.optimizer import make_optimizer, set_rates
+from chiasm.engine.precision import choose
+from chiasm.engine.settings import Settings
+from chiasm.engine.watch import Watch, spread
+
+
+class Batches(Protocol):
+    """Numbered batches: number n is the same whenever and however often it is asked for."""
+
+    def iterate(self, first_step: int) -> Iterator[Views]:
+        """Batches number `first_step`, `first_step + 1` and so on without end; closing the iterator frees its threads."""
+        ...
+
+
+Probe = Callable[[Trunk], Mapping[str, float]]
+"""An on-line evaluation: gets the trunk in evaluation mode, returns figures such as k-NN accuracy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished run leaves.
+
+    Attributes:
+        trunk: the trunk to keep: the running average where there is one, else the last weights; on the CPU.
+        steps: optimiser steps done.
+        seconds: of training.
+        figures: of the last logged step and the last probe.
+    """
+
+    trunk: Trunk
+    steps: int
+    seconds: float
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One run, ready to start.
+
+    Attributes:
+        settings: of the loop.
+        budget: how long.
+        folder: where the checkpoint lies.
+        listeners: told about every logged step.
+        probes: on-line evaluations.
+        run: what the run is made of (data, trunk, objective, seed); a checkpoint of another run is refused.
+    """
+
+    settings: Settings
+    budget: Budget
+    folder: Path
+    listeners: Sequence[Listener] = ()
+    probes: Sequence[Probe] = ()
+    run: Mapping[str, str] = MappingProxyType({})
+
+    def fit(self, objective: Objective, batches: Batches, resume: bool) -> Outcome:
+        """Train until the budget is used up.
+
+        Args:
+            objective: what to learn; trained in place.
+            batches: made to the order of `objective.views()`.
+            resume: go on from the checkpoint in `folder`.
+
+        Raises:
+            InputError: nothing to resume, or a checkpoint of another run, or a full disk.
+            TrainingStoppedError: loss or gradient not finite, or the representation collapsed.
+            InterruptedRunError: SIGINT or SIGTERM came; a checkpoint was saved.
+        """
+        session = _Session(self, objective)
+        if resume:
+            session.restore()
+        session.announce()
+        try:
+            with Interrupt() as interrupt, closing(batches.iterate(session.next_batch)) as stream:
+                session.train(stream, interrupt)
+        finally:
+            for listener in self.listeners:
+                listener.finished()
+        return session.outcome()
+
+
+class _Session:
+    """The state of one `fit`: everything that changes while it runs."""
+
+    def __init__(self, engine: Engine, objective: Objective) -> None:
+        settings = engine.settings
+        self._engine = engine
+        self._objective = objective
+        # Fabric announces its precision in its own words; the run's listeners do it in ours.
+        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+        device = Fabric(accelerator=settings.accelerator, devices=1).device
+        self._numbers = choose(settings.precision, device)
+        self._fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=self._numbers.precision)
+        self._model, self._optimizer = self._fabric.setup(objective, make_optimizer(objective, settings))
+        self._ema = Ema(objective.trunk, settings.ema_momentum) if settings.ema_momentum else None
+        self._watch = Watch()
+        self._step = 0
+        self._seconds = 0.0
+        self._waited = 0.0
+        self._last_log = (0, 0.0, 0.0)
+        self._probes_done = 0
+        self._saved_at = time.monotonic()
+        self._figures: dict[str, float] = {}
+
+    @property
+    def next_batch(self) -> int:
+        """Number of the next batch."""
+        return self._step * self._engine.settings.accumulate
+
+    def restore(self) -> None:
+        """Go back to where the checkpoint was written."""
+        path = self._engine.folder / checkpoint.FILE_NAME
+        _same_run(checkpoint.read_position(path).run, self._engine.run, path)
+        position = checkpoint.load(path, self._objective, self._optimizer.optimizer, self._ema)
+        self._step, self._seconds = position.step, position.seconds
+        self._last_log = (self._step, self._seconds, 0.0)
+        self._probes_done = math.floor(self._progress() * self._engine.settings.num_probes) + 1
+
+    def announce(self) -> None:
+        """Tell the listeners what is about to run."""
+        facts = {
+            "device": str(self._fabric.device),
+            "precision": f"{self._numbers.precision} ({self._numbers.reason})",
+            "length": self._engine.budget.describe(),
+            **self._engine.run,
+        }
+        for listener in self._engine.listeners:
+            listener.started(self._step, facts)
+
+    def train(self, stream: Iterator[Views], interrupt: Interrupt) -> None:
+        """Step until the budget is used up."""
+        self._model.train()
+        self._probe_when_due()
+        while self._progress() < 1:
+            began = time.perf_counter()
+            lr, decay = set_rates(self._optimizer.optimizer, self._engine.settings, self._progress())
+            losses, grad_norm = self._optimise(stream)
+            self._step += 1
+            self._seconds += time.perf_counter() - began
+            spread_now = float(spread(losses.embeddings))
+            self._watch.check(self._step, losses, grad_norm, spread_now)
+            self._objective.after_step(self._progress())
+            if self._ema is not None:
+                self._ema.update(self._objective.trunk, self._step)
+            if self._step % self._engine.settings.log_every == 0 or self._progress() >= 1:
+                rates = {"lr": lr, "weight_decay": decay, "grad_norm": grad_norm, "spread": spread_now}
+                self._log(losses, rates)
+            self._probe_when_due()
+            self._save_when_due(interrupt)
+        self._save()
+
+    def outcome(self) -> Outcome:
+        """What the run leaves."""
+        kept = self._ema.module if self._ema is not None else self._objective.trunk
+        return Outcome(kept.cpu().eval(), self._step, self._seconds, dict(self._figures))
+
+    def _progress(self) -> float:
+        return self._engine.budget.progress(self._step, self._seconds)
+
+    def _optimise(self, stream: Iterator[Views]) -> tuple[Losses, float]:
+        """One optimiser step; returns the last pass's losses and the norm of the whole gradient."""
+        settings = self._engine.settings
+        for part in range(settings.accumulate):
+            asked = time.perf_counter()
+            batch = self._fabric.to_device(next(stream))
+            self._waited += time.perf_counter() - asked
+            with self._fabric.no_backward_sync(self._model, enabled=part + 1 < settings.accumulate):
+                losses: Losses = self._model(batch)
+                self._fabric.backward(losses.total / settings.accumulate)
+        limit = settings.clip_norm or math.inf
+        norm = self._fabric.clip_gradients(self._model, self._optimizer, max_norm=limit, error_if_nonfinite=False)
+        grad_norm = float(norm) if isinstance(norm, Tensor) else math.nan
+        if math.isfinite(grad_norm):
+            # Weights that a broken gradient has touched cannot be saved any more.
+            self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return losses, grad_norm
+
+    def _log(self, losses: Losses, rates: Mapping[str, float]) -> None:
+        settings = self._engine.settings
+        step, seconds, waited = self._last_log
+        lasted = max(self._seconds - seconds, 1e-9)
+        pictures = (self._step - step) * settings.batch_size * settings.accumulate
+        self._figures |= {
+            "loss": float(losses.total),
+            **{name: float(value) for name, value in losses.terms.items()},
+            **rates,
+            "images_per_second": pictures / lasted,
+            "waiting_for_data": (self._waited - waited) / lasted,
+        }
+        self._last_log = (self._step, self._seconds, self._waited)
+        event = StepEvent(self._step, self._seconds, min(self._progress(), 1.0), dict(self._figures))
+        for listener in self._engine.listeners:
+            listener.stepped(event)
+
+    def _probe_when_due(self) -> None:
+        """Look in at progress 0, 1/n, 2/n ... 1."""
+        due = math.floor(min(self._progress(), 1.0) * self._engine.settings.num_probes)
+        if not self._engine.probes or not self._engine.settings.num_probes or due < self._probes_done:
+            return
+        self._probes_done = due + 1
+        trunk = self._ema.module if self._ema is not None else self._objective.trunk
+        was_training = trunk.training
+        trunk.eval()
+        figures: dict[str, float] = {}
+        with torch.inference_mode(), self._fabric.autocast():
+            for probe in self._engine.probes:
+                figures |= probe(trunk)
+        trunk.train(was_training)
+        self._figures |= figures
+        for listener in self._engine.listeners:
+            listener.probed(ProbeEvent(self._step, self._seconds, figures))
+
+    def _save_when_due(self, interrupt: Interrupt) -> None:
+        if interrupt.asked:
+            path = self._save()
+            raise InterruptedRunError(
+                "an undisturbed run", f"{interrupt.asked} came at step {self._step}", f"go on with --resume from {path}"
+            )
+        if time.monotonic() - self._saved_at > 60 * self._engine.settings.checkpoint_minutes:
+            self._save()
+
+    def _save(self) -> Path:
+        path = self._engine.folder / checkpoint.FILE_NAME
+        position = checkpoint.Position(self._step, self._seconds, self._engine.run)
+        checkpoint.save(path, position, self._objective, self._optimizer.optimizer, self._ema)
+        self._saved_at = time.monotonic()
+        return path
+
+
+def _same_run(saved: Mapping[str, str], wanted: Mapping[str, str], path: Path) -> None:
+    """Refuse to resume with other settings than the checkpoint's."""
+    for key in sorted({*saved, *wanted}):
+        if saved.get(key) != wanted.get(key):
+            raise InputError(
+                f"the settings that {path} was made with",
+                f"{key} was {saved.get(key, 'not set')} and is now {wanted.get(key, 'not set')}",
+                "resume with the same settings, or start a new run in another folder",
+            )

@@ -1,0 +1,93 @@
+"""SimCLR: two views of a picture should be closer to each other than to every other picture.
+
+Paper: Chen, Kornblith, Norouzi, Hinton, "A Simple Framework for Contrastive Learning of Visual Representations", 2020,
+arXiv:2002.05709, section 2; augmentation appendix A; small pictures appendix B.9.
+Differs: the trunk is any `Trunk` (the paper's is a ResNet); the embedding is the pooled tokens; batch norm statistics
+are those of each rank unless the engine synchronises them.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from chiasm.core import config
+from chiasm.core.protocols import Losses, Objective, Trunk
+from chiasm.core.views import Blur, ColourJitter, Views, ViewSpec
+from chiasm.heads import pool, projection
+from chiasm.losses.nt_xent import nt_xent
+
+SMALL_PX = 64
+"""Up to this size the paper's settings for CIFAR-10 hold: weaker colour, no blur."""
+
+
+class Config(config.Config):
+    """Settings of SimCLR.
+
+    Attributes:
+        temperature: the paper's 0.1 for ImageNet; 0.5 was best for its short runs on CIFAR-10 (appendix B.9).
+        colour: strength s of the colour jitter; None is 1 for large pictures and 0.5 for small ones, as in the paper.
+        min_area: smallest share of the picture that a view shows.
+        projection: the head that is thrown away after training.
+        pool: how tokens become one vector.
+    """
+
+    temperature: float = Field(default=0.2, gt=0)
+    colour: float | None = Field(default=None, ge=0)
+    min_area: float = Field(default=0.08, gt=0, le=1)
+    projection: projection.Config = projection.Config()
+    pool: pool.Config = pool.Config()
+
+    def build(self, trunk: Trunk) -> SimCLR:
+        """Wire the objective around a trunk."""
+        return SimCLR(trunk, self)
+
+
+class SimCLR(Objective):
+    """A trunk and a projection head that learn by telling pictures apart."""
+
+    def __init__(self, trunk: Trunk, settings: Config) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.pool = settings.pool.build(trunk.embed_dim)
+        self.projection = settings.projection.build(self.pool.out_dim)
+        self.settings = settings
+
+    def views(self) -> tuple[ViewSpec, ...]:
+        """Two views drawn from the same distribution."""
+        size_px = self.trunk.image_size
+        small = size_px <= SMALL_PX
+        strength = self.settings.colour if self.settings.colour is not None else (0.5 if small else 1.0)
+        view = ViewSpec(
+            size_px=size_px,
+            min_area=self.settings.min_area,
+            jitter=ColourJitter(
+                brightness=0.8 * strength, contrast=0.8 * strength, saturation=0.8 * strength, hue=0.2 * strength
+            ),
+            blur=None if small else Blur(),
+        )
+        return (view, view)
+
+    def forward(self, batch: Views) -> Losses:
+        """NT-Xent between the two views of each picture."""
+        first, second = batch.images
+        images = self.trunk.normalize(torch.cat([first, second]))
+        embeddings = self.pool(self.trunk(images))
+        # One pass over both views: batch norm sees 2B rows, as in the paper's code.
+        projections = self.projection(embeddings)
+        one, two = projections.chunk(2)
+        loss = nt_xent(one, two, self.settings.temperature)
+        return Losses(
+            total=loss, embeddings=projections.detach(), terms={"nt_xent": loss.detach(), "match": _match(one, two)}
+        )
+
+
+@torch.no_grad()
+def _match(first: Float[Tensor, "B E"], second: Float[Tensor, "B E"]) -> Float[Tensor, ""]:
+    """Share of first views whose nearest second view is their own partner."""
+    similarity = torch.nn.functional.normalize(first.float(), dim=1) @ second.float().T.div(
+        second.float().norm(dim=1).clamp_min(1e-12)
+    )
+    return (similarity.argmax(dim=1) == torch.arange(first.shape[0], device=first.device)).float().mean()

@@ -1,0 +1,24 @@
+"""Gathering tensors from all processes of a run; with one process everything is the identity."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, distributed
+from torch.distributed.nn.functional import all_gather
+
+
+def rank() -> int:
+    """Number of this process, 0 when there is only one."""
+    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
+
+
+def gather_rows(rows: Float[Tensor, "_ D"]) -> Float[Tensor, "_ D"]:
+    """Rows of all ranks, in the order of ranks; gradients flow back to the rank that each row came from.
+
+    The backward pass sums the gradients of all ranks. Together with the averaging of DDP this makes a loss that is a
+    mean over local rows equal to the mean over the global batch.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
+        return rows
+    return torch.cat(list(all_gather(rows.contiguous())))
