@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
-class Ema:
+class Ema(Generic[ModuleT]):
     """Exponential moving average of a module.
 
     Args:
@@ -16,18 +20,19 @@ class Ema:
         momentum: share of the old average kept at each step; early on less is kept, so that the random start fades.
     """
 
-    def __init__(self, module: nn.Module, momentum: float) -> None:
+    def __init__(self, module: ModuleT, momentum: float) -> None:
         self.module = copy.deepcopy(module).requires_grad_(False).eval()
         self._momentum = momentum
 
     @torch.no_grad()
-    def update(self, module: nn.Module, step: int) -> None:
+    def update(self, module: ModuleT, step: int) -> None:
         """Move the average towards the module after optimiser step number `step` (from 1)."""
         momentum = min(self._momentum, step / (step + 10))
         ours, theirs = self.module.state_dict(), module.state_dict()
+        average = get_ema_multi_avg_fn(momentum)
         moving = [name for name, value in ours.items() if value.is_floating_point()]
         if moving:
-            torch._foreach_lerp_([ours[name] for name in moving], [theirs[name] for name in moving], 1 - momentum)
+            average([ours[name] for name in moving], [theirs[name] for name in moving], step)
         for name, value in ours.items():
             if not value.is_floating_point():
                 value.copy_(theirs[name])

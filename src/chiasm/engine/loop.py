@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +37,8 @@ from chiasm.engine.watch import Watch, spread
 class Batches(Protocol):
     """Numbered batches: number n is the same whenever and however often it is asked for."""
 
-    def iterate(self, first_step: int) -> Iterator[Views]:
-        """Batches number `first_step`, `first_step + 1` and so on without end; closing the iterator frees its threads."""
+    def iterate(self, first_step: int) -> Generator[Views]:
+        """Batches number `first_step`, `first_step + 1` and so on without end; closing it frees its threads."""
         ...
 
 
@@ -121,7 +121,7 @@ class _Session:
         device = Fabric(accelerator=settings.accelerator, devices=1).device
         self._numbers = choose(settings.precision, device)
         self._fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=self._numbers.precision)
-        self._model, self._optimizer = self._fabric.setup(objective, make_optimizer(objective, settings))
+        self._model, self._optimizer = self._fabric.setup(objective, make_optimizer(objective))
         self._ema = Ema(objective.trunk, settings.ema_momentum) if settings.ema_momentum else None
         self._watch = Watch()
         self._step = 0
@@ -190,13 +190,10 @@ class _Session:
     def _optimise(self, stream: Iterator[Views]) -> tuple[Losses, float]:
         """One optimiser step; returns the last pass's losses and the norm of the whole gradient."""
         settings = self._engine.settings
-        for part in range(settings.accumulate):
-            asked = time.perf_counter()
-            batch = self._fabric.to_device(next(stream))
-            self._waited += time.perf_counter() - asked
-            with self._fabric.no_backward_sync(self._model, enabled=part + 1 < settings.accumulate):
-                losses: Losses = self._model(batch)
-                self._fabric.backward(losses.total / settings.accumulate)
+        for _ in range(settings.accumulate - 1):
+            with self._fabric.no_backward_sync(self._model):
+                self._accumulate(stream)
+        losses = self._accumulate(stream)
         limit = settings.clip_norm or math.inf
         norm = self._fabric.clip_gradients(self._model, self._optimizer, max_norm=limit, error_if_nonfinite=False)
         grad_norm = float(norm) if isinstance(norm, Tensor) else math.nan
@@ -205,6 +202,15 @@ class _Session:
             self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         return losses, grad_norm
+
+    def _accumulate(self, stream: Iterator[Views]) -> Losses:
+        """Add the gradient of one batch."""
+        asked = time.perf_counter()
+        batch = self._fabric.to_device(next(stream))
+        self._waited += time.perf_counter() - asked
+        losses: Losses = self._model(batch)
+        self._fabric.backward(losses.total / self._engine.settings.accumulate)
+        return losses
 
     def _log(self, losses: Losses, rates: Mapping[str, float]) -> None:
         settings = self._engine.settings

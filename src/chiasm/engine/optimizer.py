@@ -9,11 +9,11 @@ from chiasm.engine.settings import Settings
 from chiasm.ops.schedules import cosine, warmup_cosine
 
 
-def make_optimizer(module: nn.Module, settings: Settings) -> AdamW:
+def make_optimizer(module: nn.Module) -> AdamW:
     """AdamW over all parameters that learn, in two groups.
 
-    Biases, gains, tokens and position tables (anything that is not a matrix or a convolution kernel in effect: one axis,
-    or a leading axis of 1) are not decayed, as is usual for transformers.
+    Biases, gains, tokens and position tables (one axis, or a leading axis of 1) are not decayed, as is usual for
+    transformers.
     """
     decayed, plain = [], []
     for parameter in module.parameters():
