@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chiasm.core.errors import InputError, nearest
+
+# `typing.Self` would say the same, but the run-time checker of the tests cannot see which class a method belongs to.
+ConfigType = TypeVar("ConfigType", bound="Config")
 
 
 class Config(BaseModel):
@@ -16,7 +18,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any], where: str) -> Self:
+    def parse(cls: type[ConfigType], values: object, where: str) -> ConfigType:
         """Validate plain values.
 
         Args:
@@ -43,6 +45,8 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> Input
         return InputError(f"only known keys in {where}", f"{key!r} is not one", do)
     if first["type"] == "missing":
         return InputError(f"the key {key!r} in {where}", "it is missing", "add it")
+    if not key:
+        return InputError(f"named settings in {where}", f"{first['input']!r} came", "write them as an object")
     message = first["msg"]
     return InputError(f"a valid {key!r} in {where}", f"{first['input']!r} came", f"note: {message}")
 

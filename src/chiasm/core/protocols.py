@@ -8,6 +8,7 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
+from chiasm.core.config import Config
 from chiasm.core.features import Features
 from chiasm.core.views import Views, ViewSpec
 
@@ -46,6 +47,14 @@ class Trunk(nn.Module):
         raise NotImplementedError
 
 
+class TrunkConfig(Config):
+    """Settings of a trunk; one subclass per family."""
+
+    def build(self) -> Trunk:
+        """A trunk with random weights, drawn from PyTorch's generator."""
+        raise NotImplementedError
+
+
 class Losses(NamedTuple):
     """What one forward pass of an objective returns.
 
@@ -79,3 +88,23 @@ class Objective(nn.Module):
 
     def after_step(self, progress: float) -> None:
         """Called after each optimiser step with the share of training done (0 to 1); teachers are updated here."""
+
+
+class ObjectiveConfig(Config):
+    """Settings of an objective; one subclass per method."""
+
+    def build(self, trunk: Trunk) -> Objective:
+        """Wire the objective around a trunk; heads get random weights from PyTorch's generator."""
+        raise NotImplementedError
+
+
+class Model(nn.Module):
+    """Trunk and heads wired together.
+
+    Attributes:
+        tasks: what it serves.
+        config: what it was built from.
+    """
+
+    tasks: tuple[str, ...]
+    config: Config

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from chiasm.core.errors import InputError
-from chiasm.core.files import atomic_path
+from chiasm.core.tensors import read_metadata, read_tensors, write_tensors
 from chiasm.engine.ema import Ema
 
 FILE_NAME = "checkpoint.safetensors"
@@ -53,15 +51,8 @@ def save(path: Path, position: Position, objective: nn.Module, optimizer: Optimi
     tensors["random.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
-    # A copy each, since safetensors refuses tensors that share memory.
-    own = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
     metadata = {"position": json.dumps({"step": position.step, "seconds": position.seconds, "run": dict(position.run)})}
-    with atomic_path(path) as part:
-        try:
-            save_file(own, part, metadata)
-        except SafetensorError as error:
-            # safetensors wraps the operating system's error in its own; give back what it was.
-            raise _as_os_error(error) from None
+    write_tensors(path, tensors, metadata)
 
 
 def read_position(path: Path) -> Position:
@@ -72,13 +63,9 @@ def read_position(path: Path) -> Position:
     """
     if not path.exists():
         raise InputError(f"a checkpoint to resume from at {path}", "there is none", "start without --resume")
-    try:
-        with safe_open(path, framework="pt") as file:
-            position = json.loads((file.metadata() or {})["position"])
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise InputError(
-            f"a whole checkpoint at {path}", f"it is damaged ({error})", "start again without it"
-        ) from None
+    position = json.loads(read_metadata(path).get("position", "null"))
+    if position is None:
+        raise InputError(f"a checkpoint at {path}", "it does not say where the run stood", "start again without it")
     return Position(position["step"], position["seconds"], position["run"])
 
 
@@ -89,7 +76,7 @@ def load(path: Path, objective: nn.Module, optimizer: Optimizer, ema: Ema | None
         InputError: there is no checkpoint, it is damaged, or it belongs to another model.
     """
     position = read_position(path)
-    tensors = load_file(path)
+    tensors = read_tensors(path)
     _fill(objective, _under(tensors, "objective."), path)
     if ema is not None:
         _fill(ema.module, _under(tensors, "ema."), path)
@@ -116,10 +103,3 @@ def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
         raise InputError(
             f"a checkpoint of the same model at {path}", f"it does not fit ({reason})", "resume with the same settings"
         ) from None
-
-
-def _as_os_error(error: SafetensorError) -> Exception:
-    text = str(error)
-    if "No space left" in text or "os error 28" in text:
-        return OSError(28, "No space left on device")
-    return error

@@ -13,8 +13,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from chiasm.core import config
-from chiasm.core.protocols import Losses, Objective, Trunk
+from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
 from chiasm.core.views import Blur, ColourJitter, Views, ViewSpec
 from chiasm.heads import pool, projection
 from chiasm.losses.nt_xent import nt_xent
@@ -23,7 +22,7 @@ SMALL_PX = 64
 """Up to this size the paper's settings for CIFAR-10 hold: weaker colour, no blur."""
 
 
-class Config(config.Config):
+class Config(ObjectiveConfig):
     """Settings of SimCLR.
 
     Attributes:

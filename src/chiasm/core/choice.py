@@ -1,0 +1,34 @@
+"""Configuration of a part that can be of several kinds: the kind's name travels with its settings.
+
+    trunk: AnyTrunk   <->   {"family": "vit", "size": "pico", ...}
+
+The kinds are the files of a registry, so a new one needs no line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chiasm.core.config import Config
+from chiasm.core.registry import Registry
+
+KEY = "family"
+
+
+def reader(registry: Registry) -> Callable[[Any], Any]:
+    """A pydantic validator that turns `{"family": name, ...}` into that entry's `Config`; a `Config` passes."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        settings = dict(value)
+        name = settings.pop(KEY, None)
+        return registry.config(str(name)).parse(settings, f"the {registry.kind} {name}")
+
+    return read
+
+
+def write(config: Config) -> dict[str, Any]:
+    """A pydantic serialiser: the settings with the name of the file that their class stands in."""
+    return {KEY: type(config).__module__.rsplit(".", 1)[-1], **config.model_dump(mode="json")}

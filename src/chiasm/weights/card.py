@@ -1,0 +1,93 @@
+"""The card of a model: where it came from, in words a person can check."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import chiasm
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Origin and quality of a model.
+
+    Attributes:
+        title: one line.
+        data: what it learned from, with the number of pictures.
+        command: that makes it again.
+        seconds: of training.
+        settings: that matter, name to value.
+        metrics: figures, name to value.
+        created: moment of saving, UTC.
+        commit: of the code.
+        hardware: it was trained on.
+    """
+
+    title: str
+    data: str
+    command: str
+    seconds: float
+    settings: Mapping[str, str]
+    metrics: Mapping[str, float]
+    created: str
+    commit: str
+    hardware: str
+
+    @staticmethod
+    def now(
+        title: str,
+        data: str,
+        command: str,
+        seconds: float,
+        settings: Mapping[str, str],
+        metrics: Mapping[str, float],
+    ) -> Card:
+        """A card of this moment, this code and this machine."""
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        return Card(title, data, command, seconds, settings, metrics, created, code_version(), _hardware())
+
+    def markdown(self) -> str:
+        """The card as Markdown."""
+        facts = {
+            "Data": self.data,
+            "Command": f"`{self.command}`",
+            "Code": self.commit,
+            "Created": self.created,
+            "Training": f"{self.seconds / 60:.1f} minutes on {self.hardware}",
+        }
+        lines = [f"# {self.title}", "", *(f"- **{name}**: {value}" for name, value in facts.items())]
+        for heading, rows in (("Settings", self.settings), ("Metrics", self.metrics)):
+            lines += ["", f"## {heading}", "", "| name | value |", "|---|---|"]
+            lines += [f"| {name} | {_plain(value)} |" for name, value in rows.items()]
+        return "\n".join(lines) + "\n"
+
+
+def code_version() -> str:
+    """Version of the library and, in a checkout, its commit."""
+    version = f"chiasm {chiasm.__version__}"
+    folder = Path(chiasm.__file__).parent
+    if not (folder.parent.parent / ".git").exists():
+        return version
+    try:
+        git = ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"]
+        commit = subprocess.run(git, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return version
+    return f"{version}, commit {commit}"
+
+
+def _hardware() -> str:
+    import torch
+
+    name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine()
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{torch.get_num_threads()} threads of {name}{gpu}"
+
+
+def _plain(value: str | float) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
