@@ -1,0 +1,65 @@
+"""Percentile bootstrap over pictures: how far a mean (an accuracy, a difference of two) can be trusted.
+
+Paper: Efron, 1979, "Bootstrap Methods: Another Look at the Jackknife"; the percentile interval as in Efron and
+    Tibshirani, 1993, "An Introduction to the Bootstrap", section 13.3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from chiasm.core.predictors import Record
+from chiasm.core.seeds import stream
+
+# Numbers drawn at once: 4 million indices of 8 bytes are 32 MB.
+_DRAWN_AT_ONCE = 4_000_000
+
+
+class Estimate(Record):
+    """A mean over pictures and its interval.
+
+    When every picture has the same value the interval has no width: resampling cannot show what was never seen. With n
+    pictures all answered right, error rates up to about 3 / n remain plausible.
+
+    Attributes:
+        value: the mean over the pictures at hand.
+        low, high: ends of the 95 % percentile interval.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap_mean(values: Shaped[np.ndarray, " B"], num_draws: int, seed: int) -> Estimate:
+    """Mean of one number per picture, with its 95 % interval over resampled sets of pictures.
+
+    For an accuracy the numbers are 1 (right) and 0 (wrong). For two models on the same pictures give the difference of
+    their numbers, picture by picture: the pairing takes out what is hard for both, and the interval is narrower than
+    that of two separate accuracies would suggest.
+
+    Args:
+        values: bool or number per picture; at least one.
+        num_draws: resampled sets, at least 1; 1,000 are enough for two digits.
+        seed: same seed, same interval.
+
+    Raises:
+        ValueError: there are no values or num_draws is below 1.
+    """
+    if len(values) == 0 or num_draws < 1:
+        raise ValueError(f"a bootstrap needs values and draws, but has {len(values)} values and {num_draws} draws")
+    numbers = values.astype(np.float64)
+    low, high = np.quantile(_resampled_means(numbers, num_draws, seed), (0.025, 0.975))
+    return Estimate(value=float(numbers.mean()), low=float(low), high=float(high))
+
+
+def _resampled_means(values: Float[np.ndarray, " B"], num_draws: int, seed: int) -> Float[np.ndarray, " S"]:
+    """Means of `num_draws` sets drawn with replacement, each as long as `values`."""
+    generator = stream(seed, "bootstrap")
+    at_once = max(1, _DRAWN_AT_ONCE // len(values))
+    means = [
+        values[generator.integers(len(values), size=(min(at_once, num_draws - done), len(values)))].mean(axis=1)
+        for done in range(0, num_draws, at_once)
+    ]
+    return np.concatenate(means)
