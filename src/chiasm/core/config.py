@@ -34,12 +34,12 @@ class Config(BaseModel):
             raise explain(error, cls, where) from None
 
 
-def explain(error: ValidationError, model: type[BaseModel], where: str) -> InputError:
+def explain(error: ValidationError, model: type[BaseModel] | None, where: str) -> InputError:
     """Turn the first complaint of pydantic into one line a person can act on."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = _fields_at(model, first["loc"][:-1])
+        known = _fields_at(model, first["loc"][:-1]) if model else []
         near = nearest(str(first["loc"][-1]), known)
         do = f"did you mean {near!r}" if near else f"remove it (known keys: {', '.join(known)})"
         return InputError(f"only known keys in {where}", f"{key!r} is not one", do)

@@ -1,0 +1,112 @@
+"""Binding text to parts: how a task's typed signature becomes something that can be typed in a shell.
+
+Tasks ask for parts (an `Encoder`, a `Source`); a person gives words (a path, `world:test`). `bind` wraps a function so
+that every such parameter takes a word, and opens the part when the function is called.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chiasm.core.example import Source, Splits
+from chiasm.core.predictors import Encoder, Learner
+from chiasm.core.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """How a kind of part is opened from a word.
+
+    Attributes:
+        open: word to part.
+        default: the word that is meant when none is given; None where the parameter must be given.
+    """
+
+    open: Callable[[str], Any]
+    default: str | None = None
+
+
+def bind(function: Callable[..., Any], given: Mapping[Any, Any]) -> Callable[..., Any]:
+    """A function of the same name and help whose parts are words.
+
+    Args:
+        function: a task, evaluation or recipe with annotations that resolve.
+        given: parts that the surface itself supplies (a progress bar), by annotation; they vanish from the signature.
+    """
+    hints = typing.get_type_hints(function, include_extras=True)
+    signature = inspect.signature(function)
+    openers: dict[str, Opener] = {}
+    supplied: dict[str, Any] = {}
+    parameters = []
+    for name, parameter in signature.parameters.items():
+        hint = hints[name]
+        if hint in given:
+            supplied[name] = given[hint]
+            continue
+        part, optional = _without_none(hint)
+        opener = OPENERS.get(part)
+        if opener is None:
+            parameters.append(parameter.replace(annotation=hint))
+            continue
+        openers[name] = opener
+        default = opener.default if opener.default is not None else parameter.default
+        parameters.append(parameter.replace(annotation=str | None if optional else str, default=default))
+
+    words = signature.replace(parameters=parameters)
+
+    @functools.wraps(function)
+    def bound(*args: Any, **kwargs: Any) -> Any:
+        arguments = words.bind(*args, **kwargs)
+        arguments.apply_defaults()
+        for name, opener in openers.items():
+            word = arguments.arguments[name]
+            arguments.arguments[name] = None if word is None else opener.open(word)
+        return function(*arguments.args, **arguments.kwargs, **supplied)
+
+    bound.__dict__["__signature__"] = words
+    bound.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return bound
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    """`X | None` to (X, True); anything else to (itself, False)."""
+    members = typing.get_args(hint)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType) and len(members) == 2 and type(None) in members:
+        return next(member for member in members if member is not type(None)), True
+    return hint, False
+
+
+def _open_encoder(word: str) -> Encoder:
+    from chiasm.serve.encoder import open_encoder
+
+    return open_encoder(word)
+
+
+def _open_source(word: str) -> Source:
+    from chiasm.data.open import open_source
+
+    return open_source(word)
+
+
+def _open_splits(word: str) -> Splits:
+    from chiasm.data.open import open_splits
+
+    return open_splits(word)
+
+
+def _open_learner(word: str) -> Learner:
+    return Registry("chiasm.adapt", "learner").config(word)().build()
+
+
+OPENERS: dict[Any, Opener] = {
+    Encoder: Opener(_open_encoder),
+    Source: Opener(_open_source),
+    Splits: Opener(_open_splits),
+    Learner: Opener(_open_learner, default="logistic"),
+}

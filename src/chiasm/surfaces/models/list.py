@@ -1,0 +1,56 @@
+"""List the models below a folder, and the trunk families that can be trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chiasm.core.errors import InputError
+from chiasm.core.predictors import Record
+
+
+class ListedModel(Record):
+    """One artefact."""
+
+    path: str
+    kind: str
+    trunk: str
+    num_parameters: int
+    tasks: tuple[str, ...]
+
+
+class ModelList(Record):
+    """What there is."""
+
+    folder: str
+    trunk_families: tuple[str, ...]
+    models: tuple[ListedModel, ...]
+
+
+def list(folder: Path = Path("runs")) -> ModelList:
+    """List the models at or below a folder.
+
+    Args:
+        folder: where to look.
+    """
+    from chiasm import trunks
+    from chiasm.weights import artefact
+
+    if not folder.is_dir():
+        raise InputError("a folder", f"{folder} does not exist", "name the folder that your runs are written to")
+    found = tuple(
+        ListedModel(
+            path=str(item.folder),
+            kind=item.model,
+            trunk=_trunk(item.config),
+            num_parameters=item.num_parameters(),
+            tasks=item.tasks,
+        )
+        for item in artefact.find(folder)
+    )
+    return ModelList(folder=str(folder), trunk_families=trunks.registry.names(), models=found)
+
+
+def _trunk(config: object) -> str:
+    """Family and size in words."""
+    trunk = config.get("trunk", {}) if isinstance(config, dict) else {}
+    return " ".join(str(trunk[key]) for key in ("family", "size") if trunk.get(key))

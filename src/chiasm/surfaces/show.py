@@ -1,0 +1,60 @@
+"""Showing records: JSON for programs, tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+SHOWN_ROWS = 20
+"""Longer lists are cut for people; JSON always holds everything."""
+
+
+def show(record: BaseModel, as_json: bool, console: Console) -> None:
+    """Print a task's answer."""
+    if as_json:
+        console.out(record.model_dump_json(indent=2), highlight=False)
+        return
+    facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    tables = []
+    for name, value in record:
+        title = name.replace("_", " ")
+        if _is_rows(value):
+            tables.append(_rows(title, value))
+        elif isinstance(value, BaseModel):
+            tables.append(_rows(title, [value]))
+        else:
+            facts.add_row(title, _text(value))
+    if facts.row_count:
+        console.print(facts)
+    for table in tables:
+        console.print(table)
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, Sequence) and bool(value) and isinstance(value[0], BaseModel)
+
+
+def _rows(title: str, records: Sequence[BaseModel]) -> Table:
+    cut = f" (first {SHOWN_ROWS} of {len(records)})" if len(records) > SHOWN_ROWS else ""
+    table = Table(title=f"{title}{cut}", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name in type(records[0]).model_fields:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for record in records[:SHOWN_ROWS]:
+        table.add_row(*(_text(value) for _, value in record))
+    return table
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_text(item) for item in value)
+    return "none" if value is None else str(value)
