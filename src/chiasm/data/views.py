@@ -1,0 +1,222 @@
+"""The training loader: batches of augmented views, made in threads, each a pure function of the seed and the step.
+
+The order of a source is a fresh permutation per epoch, read as one endless sequence (a batch may hold the end of one
+epoch and the start of the next, so no picture is left out), and the augmentation of a step is drawn from a stream of
+its own. Hence neither the number of threads nor their timing nor a restart changes a batch, and `iterate(first_step)`
+continues a run exactly.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Event
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+
+from chiasm.core.errors import BrokenPictureError, InputError, TooManyBrokenError
+from chiasm.core.example import Source
+from chiasm.core.seeds import stream
+from chiasm.core.views import Views, ViewSpec
+from chiasm.data.augment.cpu import render
+from chiasm.data.augment.sample import ViewDraws, sample
+
+# How many pictures are tried for one place of a batch before the source is given up.
+MAX_ATTEMPTS = 100
+# Pieces of work per thread and batch: enough that threads end a batch together, few enough to cost nothing.
+_PIECES_PER_THREAD = 4
+
+
+class Ledger(Protocol):
+    """Keeps count of the pictures that were met and those that were broken."""
+
+    def seen(self, key: str) -> None:
+        """A picture is about to be read."""
+        ...
+
+    def broken(self, error: BrokenPictureError) -> None:
+        """A picture could not be read."""
+        ...
+
+    def check(self) -> None:
+        """Raise TooManyBrokenError if more are broken than is tolerated."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One batch: what goes where, and the memory it is written to."""
+
+    step: int
+    indices: Int[np.ndarray, " B"]
+    min_sides_px: Int[np.ndarray, " B"]
+    draws: tuple[ViewDraws, ...]
+    images: tuple[UInt8[np.ndarray, "B 3 _ _"], ...]
+
+    def views(self) -> Views:
+        return Views(tuple(torch.from_numpy(images) for images in self.images), torch.from_numpy(self.indices))
+
+
+class ViewLoader:
+    """Batches of augmented views of a source, without end.
+
+    Each picture is decoded once for all its views, at a resolution at which its smallest crop still has `size_px` real
+    pixels in both directions (`ViewDraws.needed_sides_px`). A broken picture is told to the ledger and its place taken
+    by another one, drawn from the seed, the step, the place and the number of the attempt.
+
+    Args:
+        source: where the pictures come from.
+        specs: the views of each picture, as an objective names them.
+        batch_size: pictures per batch.
+        seed: the run's seed.
+        num_threads: threads that decode and augment, at least 1.
+        skipped: the ledger of broken pictures.
+        num_ahead: batches that are made while the consumer works on another one.
+        rank, num_ranks: which of how many processes this is; each takes its own part of the common order.
+
+    Raises:
+        InputError: the source is empty.
+        ValueError: a count is below 1 or there is no view.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        specs: Sequence[ViewSpec],
+        batch_size: int,
+        seed: int,
+        num_threads: int,
+        skipped: Ledger,
+        num_ahead: int = 2,
+        rank: int = 0,
+        num_ranks: int = 1,
+    ) -> None:
+        if len(source) == 0:
+            raise InputError("a source with pictures", f"{source.name} has none", "name another source")
+        if not specs or min(batch_size, num_threads, num_ahead) < 1 or not 0 <= rank < num_ranks:
+            raise ValueError(
+                f"a loader needs a view, positive counts and a rank below num_ranks, but got {len(specs)} views, "
+                f"{batch_size=}, {num_threads=}, {num_ahead=}, {rank=}, {num_ranks=}"
+            )
+        self._source = source
+        self._specs = tuple(specs)
+        self._batch_size = batch_size
+        self._seed = seed
+        self._num_threads = num_threads
+        self._skipped = skipped
+        self._num_ahead = num_ahead
+        self._rank = rank
+        self._num_ranks = num_ranks
+        # A batch touches one or two epochs, and steps are mostly asked for in order.
+        self._order = lru_cache(maxsize=2)(self._draw_order)
+
+    def batch(self, step: int) -> Views:
+        """The batch of one step, made in the calling thread.
+
+        Raises:
+            TooManyBrokenError: the ledger says so, or no picture was readable in many attempts.
+        """
+        plan = self._plan(step)
+        self._fill(plan, range(self._batch_size), Event())
+        return plan.views()
+
+    def iterate(self, first_step: int = 0) -> Iterator[Views]:
+        """The batches of `first_step`, `first_step + 1` and so on, made ahead in threads.
+
+        Threads start with the first batch asked for. They end when the iterator is closed or dropped, or when making a
+        batch fails. OpenCV's own threads are switched off for the process, they would only compete with these.
+
+        Raises:
+            TooManyBrokenError: the ledger says so, or no picture was readable in many attempts.
+        """
+        cv2.setNumThreads(0)
+        stopped = Event()
+        pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="views")
+        try:
+            under_way: deque[tuple[_Plan, list[Future[None]]]] = deque()
+            for step in itertools.count(first_step):
+                # A batch is started before an older one is waited for: threads that are done move on at once.
+                under_way.append(self._start(self._plan(step), pool, stopped))
+                if len(under_way) > self._num_ahead:
+                    plan, pieces = under_way.popleft()
+                    for piece in pieces:
+                        piece.result()
+                    yield plan.views()
+        finally:
+            stopped.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self, plan: _Plan, pool: ThreadPoolExecutor, stopped: Event) -> tuple[_Plan, list[Future[None]]]:
+        num_places = -(-self._batch_size // (_PIECES_PER_THREAD * self._num_threads))
+        starts = range(0, self._batch_size, num_places)
+        pieces = (range(start, min(start + num_places, self._batch_size)) for start in starts)
+        return plan, [pool.submit(self._fill, plan, piece, stopped) for piece in pieces]
+
+    def _plan(self, step: int) -> _Plan:
+        """Draw all that is random in one batch and set memory aside for it."""
+        size = self._batch_size
+        draws = tuple(
+            sample(spec, size, stream(self._seed, "augment", step, view, self._rank))
+            for view, spec in enumerate(self._specs)
+        )
+        return _Plan(
+            step=step,
+            indices=self._indices(step),
+            min_sides_px=np.max([each.needed_sides_px() for each in draws], axis=0),
+            draws=draws,
+            images=tuple(np.empty((size, 3, spec.size_px, spec.size_px), np.uint8) for spec in self._specs),
+        )
+
+    def _indices(self, step: int) -> Int[np.ndarray, " B"]:
+        """Which examples a batch holds: a stretch of the endless sequence of permutations."""
+        length = len(self._source)
+        first = (step * self._num_ranks + self._rank) * self._batch_size
+        positions = np.arange(first, first + self._batch_size)
+        epochs = positions // length
+        indices = np.empty(self._batch_size, np.int64)
+        for epoch in np.unique(epochs).tolist():
+            here = epochs == epoch
+            indices[here] = self._order(epoch)[positions[here] % length]
+        return indices
+
+    def _draw_order(self, epoch: int) -> Int[np.ndarray, " N"]:
+        return stream(self._seed, "order", epoch).permutation(len(self._source))
+
+    def _fill(self, plan: _Plan, places: range, stopped: Event) -> None:
+        """Read the pictures of some places of a batch and write their views."""
+        for place in places:
+            if stopped.is_set():
+                return
+            picture = self._read(plan, place)
+            for draws, images in zip(plan.draws, plan.images, strict=True):
+                render(picture, draws, place, images[place])
+
+    def _read(self, plan: _Plan, place: int) -> UInt8[np.ndarray, "H W 3"]:
+        """The picture of one place, or of the first readable replacement, whose index is noted in the plan."""
+        index, min_side_px = int(plan.indices[place]), int(plan.min_sides_px[place])
+        for attempt in range(MAX_ATTEMPTS):
+            self._skipped.seen(self._source.key(index))
+            try:
+                picture = self._source.read(index, min_side_px).picture
+            except BrokenPictureError as error:
+                self._skipped.broken(error)
+                self._skipped.check()
+                index = self._replacement(plan.step, place, attempt)
+            else:
+                plan.indices[place] = index
+                return picture
+        raise TooManyBrokenError(
+            "a readable picture", f"{MAX_ATTEMPTS} of {self._source.name} in a row are broken", "check the source"
+        )
+
+    def _replacement(self, step: int, place: int, attempt: int) -> int:
+        generator = stream(self._seed, "replacement", step, place, attempt, self._rank)
+        return int(generator.integers(len(self._source)))
