@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class ProbeEvent:
     figures: Mapping[str, float]
 
 
+@runtime_checkable
 class Listener(Protocol):
     """Told about a run as it goes."""
 

@@ -11,10 +11,9 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
@@ -34,6 +33,7 @@ from chiasm.engine.settings import Settings
 from chiasm.engine.watch import Watch, spread
 
 
+@runtime_checkable
 class Batches(Protocol):
     """Numbered batches: number n is the same whenever and however often it is asked for."""
 
@@ -81,7 +81,7 @@ class Engine:
     folder: Path
     listeners: Sequence[Listener] = ()
     probes: Sequence[Probe] = ()
-    run: Mapping[str, str] = MappingProxyType({})
+    run: Mapping[str, str] = field(default_factory=dict)
 
     def fit(self, objective: Objective, batches: Batches, resume: bool) -> Outcome:
         """Train until the budget is used up.
@@ -218,7 +218,7 @@ class _Session:
         lasted = max(self._seconds - seconds, 1e-9)
         pictures = (self._step - step) * settings.batch_size * settings.accumulate
         self._figures |= {
-            "loss": float(losses.total),
+            "loss": float(losses.total.detach()),
             **{name: float(value) for name, value in losses.terms.items()},
             **rates,
             "images_per_second": pictures / lasted,

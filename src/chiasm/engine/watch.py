@@ -41,7 +41,7 @@ class Watch:
         Raises:
             TrainingStoppedError: the loss or the gradient is not finite, or the representation has collapsed.
         """
-        total = float(losses.total)
+        total = float(losses.total.detach())
         if not (math.isfinite(total) and math.isfinite(grad_norm)):
             raise self._not_finite(step, losses, total, grad_norm)
         self._norms.append(grad_norm)

@@ -1,0 +1,103 @@
+"""Schedules, average, precision, spread and the optimiser's groups."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from chiasm.core.errors import TrainingStoppedError
+from chiasm.core.protocols import Losses
+from chiasm.engine.ema import Ema
+from chiasm.engine.optimizer import make_optimizer, set_rates
+from chiasm.engine.precision import choose
+from chiasm.engine.settings import Settings
+from chiasm.engine.watch import Watch, spread
+from chiasm.ops.schedules import cosine, warmup_cosine
+
+
+class Counted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2))
+        self.count: torch.Tensor
+        self.register_buffer("count", torch.tensor(0))
+
+
+def test_schedules_meet_their_ends():
+    assert cosine(0, 0.04, 0.4) == pytest.approx(0.04)
+    assert cosine(1, 0.04, 0.4) == pytest.approx(0.4)
+    assert cosine(0.5, 0.0, 1.0) == pytest.approx(0.5)
+    assert cosine(2, 0.0, 1.0) == 1.0
+    assert warmup_cosine(0, 3.0, 0.1) == 0
+    assert warmup_cosine(0.05, 3.0, 0.1) == pytest.approx(1.5)
+    assert warmup_cosine(0.1, 3.0, 0.1) == pytest.approx(3.0)
+    assert warmup_cosine(1, 3.0, 0.1, 0.3) == pytest.approx(0.3)
+    assert warmup_cosine(0, 3.0, 0.0) == pytest.approx(3.0)
+
+
+def test_average_follows_the_formula():
+    layer = Counted()
+    ema = Ema(layer, momentum=0.6)
+    expected = layer.weight.detach().clone()
+    for step in range(1, 20):
+        with torch.no_grad():
+            layer.weight.add_(step)
+            layer.count.add_(1)
+        momentum = min(0.6, step / (step + 10))
+        expected = momentum * expected + (1 - momentum) * layer.weight.detach()
+        ema.update(layer, step)
+    assert torch.allclose(ema.module.weight, expected)
+    assert ema.module.count == 19
+    assert not ema.module.weight.requires_grad
+
+
+def test_spread_is_one_for_even_and_zero_for_equal_vectors():
+    generator = torch.Generator().manual_seed(0)
+    even = torch.randn(4000, 32, generator=generator)
+    assert float(spread(even)) == pytest.approx(1, abs=0.01)
+    assert float(spread(torch.ones(10, 32))) == pytest.approx(0, abs=1e-6)
+
+
+def test_only_matrices_decay():
+    module = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))
+    module.register_parameter("token", nn.Parameter(torch.zeros(1, 1, 4)))
+    optimizer = make_optimizer(module)
+    settings = Settings(lr=1e-3, batch_size=512, weight_decay=0.04, final_weight_decay=0.4, warmup=0.5)
+    lr, decay = set_rates(optimizer, settings, 0.5)
+    assert lr == pytest.approx(2e-3)
+    assert decay == pytest.approx(0.22)
+    groups = {group["decays"]: group for group in optimizer.param_groups}
+    assert [tuple(p.shape) for p in groups[True]["params"]] == [(4, 4)]
+    assert len(groups[False]["params"]) == 4
+    assert groups[False]["weight_decay"] == 0
+    assert groups[True]["weight_decay"] == pytest.approx(0.22)
+
+
+def test_precision_says_why(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    chosen = choose("auto", torch.device("cpu"))
+    assert (chosen.precision, chosen.reason) == ("bf16-mixed", "the processor has AMX")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert choose("auto", torch.device("cpu")).precision == "32-true"
+    assert choose("bf16", torch.device("cpu")).precision == "bf16-mixed"
+    assert choose("fp32", torch.device("cpu")).precision == "32-true"
+
+
+def test_a_gradient_that_grew_is_blamed_on_the_learning_rate():
+    watch = Watch()
+    for step in range(1, 21):
+        watch.check(step, some_losses(1.0), 2.0 * 1.5**step, 1.0)
+    with pytest.raises(TrainingStoppedError, match=r"step 21 the gradient became inf .*learning rate is too high"):
+        watch.check(21, some_losses(1.0), math.inf, 1.0)
+
+
+def test_broken_from_the_first_step_is_blamed_on_the_input():
+    with pytest.raises(TrainingStoppedError, match="from the first step"):
+        Watch().check(1, some_losses(math.nan), 1.0, 1.0)
+
+
+def some_losses(total: float) -> Losses:
+    return Losses(torch.tensor(total), torch.zeros(2, 2), {"fine": torch.tensor(1.0)})
