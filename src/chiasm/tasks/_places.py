@@ -1,0 +1,42 @@
+"""Places that a person names: files that must be there, and the kinds of file that can be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from chiasm.core.errors import InputError, nearest
+
+
+def missing(path: Path, what: str, candidates: Iterable[Path], otherwise: str) -> InputError:
+    """The error for a path that leads nowhere, offering the nearest name beside it.
+
+    Args:
+        path: as given.
+        what: what should have been there ("an index").
+        candidates: paths in the same folder that would have done.
+        otherwise: what to do when none is close in spelling.
+    """
+    near = nearest(path.name, sorted(candidate.name for candidate in candidates))
+    do = f"did you mean {str(path.with_name(near))!r}" if near else otherwise
+    return InputError(f"{what} at {path}", "nothing is there", do)
+
+
+def beside(path: Path) -> list[Path]:
+    """Everything in the folder that `path` would be in; nothing when there is no such folder."""
+    parent = path.parent
+    return sorted(parent.iterdir()) if parent.is_dir() else []
+
+
+def check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse a file name that does not say in which of the possible ways to write it.
+
+    Raises:
+        InputError: the suffix is none of `suffixes`, or the path is a folder.
+    """
+    names = " or ".join(suffixes)
+    if path.suffix not in suffixes:
+        came = f"{path.suffix!r} came" if path.suffix else "there is none"
+        raise InputError(f"a file name ending in {names}", f"{came} ({path})", f"name the file with {names}")
+    if path.is_dir():
+        raise InputError(f"a file at {path}", "it is a folder", "choose another name")

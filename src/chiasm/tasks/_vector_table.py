@@ -1,0 +1,195 @@
+"""The vector index on disk: one LanceDB table of keys, digests and vectors, with its origin in the table's metadata.
+
+Every change is one LanceDB commit: whoever reads sees the table before or after it, and an interrupted change leaves no
+trace. Search compares with every row, exactly; LanceDB reads a million vectors in about a second, and an approximate
+index may be put on the table with LanceDB's own means when that gets too long.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from chiasm.core.errors import InputError, MissingExtraError
+from chiasm.core.predictors import Encoder
+
+_TABLE = "pictures"
+# Keys named in one deletion; the statement that names them stays short enough to parse.
+_DELETED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the vectors of an index were made from.
+
+    Attributes:
+        model: name of the model.
+        fingerprint: of the model.
+        source: name of the source.
+    """
+
+    model: str
+    fingerprint: str
+    source: str
+
+
+class VectorTable:
+    """An open index. Use `open_table` or `create_table`.
+
+    Every method raises InputError when the files of the index are damaged, or cannot be read or written.
+    """
+
+    def __init__(self, table: Any, folder: Path) -> None:
+        self._table = table
+        self._folder = folder
+
+    @property
+    def origin(self) -> Origin:
+        """What the vectors were made from."""
+        metadata = self._table.schema.metadata
+        return Origin(**{name: metadata[name.encode()].decode() for name in Origin.__dataclass_fields__})
+
+    def __len__(self) -> int:
+        with _explained(self._folder):
+            return int(self._table.count_rows())
+
+    def digests(self) -> dict[str, str]:
+        """Digest of each indexed picture, by key."""
+        with _explained(self._folder):
+            rows = self._table.search().select(["key", "digest"]).to_arrow()
+        return dict(zip(rows["key"].to_pylist(), rows["digest"].to_pylist(), strict=True))
+
+    def put(self, keys: Sequence[str], digests: Sequence[str], vectors: Float[np.ndarray, "B D"]) -> None:
+        """Add pictures, or replace those whose key is there already, in one commit."""
+        import pyarrow
+
+        flat = pyarrow.array(vectors.astype(np.float32, copy=False).ravel())
+        columns = [
+            pyarrow.array(keys, pyarrow.string()),
+            pyarrow.array(digests, pyarrow.string()),
+            pyarrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
+        ]
+        rows = pyarrow.table(columns, schema=self._table.schema)
+        with _explained(self._folder):
+            self._table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all().execute(rows)
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Remove pictures by key."""
+        for start in range(0, len(keys), _DELETED_AT_ONCE):
+            quoted = ", ".join("'" + key.replace("'", "''") + "'" for key in keys[start : start + _DELETED_AT_ONCE])
+            with _explained(self._folder):
+                self._table.delete(f"key IN ({quoted})")
+
+    def compact(self) -> None:
+        """Merge the small files that many commits leave."""
+        with _explained(self._folder):
+            self._table.optimize()
+
+    def nearest(self, vector: Float[np.ndarray, " D"], limit: int) -> list[tuple[str, float]]:
+        """Keys and cosines of the closest pictures, the closest first."""
+        query = self._table.search(vector.astype(np.float32)).distance_type("cosine").limit(limit)
+        with _explained(self._folder):
+            rows: list[Mapping[str, Any]] = query.select(["key", "_distance"]).to_list()
+        return [(row["key"], 1.0 - row["_distance"]) for row in rows]
+
+
+def is_index(folder: Path) -> bool:
+    """Whether there is a complete table in a folder; nothing heavy is imported.
+
+    The manifest is what LanceDB writes last, so an interrupted start leaves none.
+    """
+    return any((folder / f"{_TABLE}.lance" / "_versions").glob("*.manifest"))
+
+
+def open_table(folder: Path) -> VectorTable | None:
+    """The index in a folder, or None where there is none yet.
+
+    Raises:
+        InputError: there is a LanceDB table of another make, or the files are damaged.
+    """
+    if not is_index(folder):
+        return None
+    database = _connect(folder)
+    with _explained(folder):
+        table = database.open_table(_TABLE)
+    if not set(Origin.__dataclass_fields__) <= {name.decode() for name in table.schema.metadata or {}}:
+        raise InputError(f"an index at {folder}", "its table was not made by `index`", "choose another folder")
+    return VectorTable(table, folder)
+
+
+def create_table(folder: Path, origin: Origin, embed_dim: int) -> VectorTable:
+    """Start an index in a folder that is missing, empty, or holds what an interrupted start left behind.
+
+    Raises:
+        InputError: the folder holds other things, is a file, or cannot be written.
+    """
+    import pyarrow
+
+    _check_free(folder)
+    fields: list[Any] = [
+        pyarrow.field("key", pyarrow.string(), nullable=False),
+        pyarrow.field("digest", pyarrow.string(), nullable=False),
+        pyarrow.field("vector", pyarrow.list_(pyarrow.float32(), embed_dim), nullable=False),
+    ]
+    schema = pyarrow.schema(fields, metadata=asdict(origin))
+    database = _connect(folder)
+    with _explained(folder):
+        return VectorTable(database.create_table(_TABLE, schema=schema), folder)
+
+
+def check_model(table: VectorTable, model: Encoder, folder: Path) -> None:
+    """Refuse to mix vectors of two models.
+
+    Raises:
+        InputError: the index was made with another model, or with other weights of the same one.
+    """
+    origin = table.origin
+    if origin.fingerprint == model.fingerprint:
+        return
+    same_name = origin.model == model.name
+    came = "its weights or preprocessing have changed since" if same_name else f"{model.name} came"
+    do = "index again into another folder" if same_name else f"use {origin.model} or index into another folder"
+    raise InputError(f"the model {origin.model} that the index {folder} was made with", came, do)
+
+
+def _check_free(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        others = [path.name for path in folder.iterdir() if path.name != f"{_TABLE}.lance"]
+    except OSError as error:
+        raise InputError(
+            f"a folder for the index at {folder}", f"it cannot be made ({error.strerror})", "choose another place"
+        ) from None
+    if others:
+        raise InputError(f"an index or an empty folder at {folder}", f"it holds {others[0]!r}", "choose a new folder")
+
+
+def _connect(folder: Path) -> Any:
+    try:
+        lancedb = importlib.import_module("lancedb")
+    except ModuleNotFoundError as error:
+        if error.name != "lancedb":
+            raise
+        raise MissingExtraError("lancedb", "search") from None
+    return lancedb.connect(folder)
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """LanceDB reports trouble with its files as RuntimeError or OSError, with a trail of source locations."""
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        reason = str(error).split(", /")[0]
+        raise InputError(
+            f"an index at {folder} that can be read and written",
+            f"LanceDB cannot ({reason})",
+            "free space or mend permissions if that is why, otherwise remove the folder and index again",
+        ) from error

@@ -1,0 +1,106 @@
+"""A model that sees colours and counts its work, and folders of coloured pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chiasm.core.errors import BrokenPictureError, TooManyBrokenError
+from chiasm.core.example import Example, Source
+from chiasm.core.predictors import Embeddings
+from chiasm.data.decode import decode_file
+
+
+class Folder:
+    """Pictures of a folder; the folders right below it are the classes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.name = str(root)
+        self.classes = tuple(sorted(path.name for path in root.iterdir() if path.is_dir()))
+        self._keys = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def key(self, index: int) -> str:
+        return self._keys[index]
+
+    def label(self, index: int) -> int | None:
+        first, _, rest = self._keys[index].partition("/")
+        return self.classes.index(first) if rest else None
+
+    def read(self, index: int, min_side_px: int | None = None) -> Example:
+        key = self._keys[index]
+        return Example(key, decode_file(self.root / key, key, min_side_px), self.label(index))
+
+
+class ColourEncoder:
+    """Mean colour as a vector; remembers which pictures it embedded."""
+
+    def __init__(self, name: str = "colour", fingerprint: str = "f1") -> None:
+        self.name = name
+        self.fingerprint = fingerprint
+        self.embed_dim = 3
+        self.seen: list[str] = []
+
+    def embed(self, source: Source) -> Embeddings:
+        vectors, keys, labels, skipped = [], [], [], []
+        for index in range(len(source)):
+            try:
+                example = source.read(index, 16)
+            except BrokenPictureError as error:
+                skipped.append((error.key, error.reason))
+                continue
+            self.seen.append(example.key)
+            vectors.append(example.picture.reshape(-1, 3).mean(axis=0) / 255)
+            keys.append(example.key)
+            labels.append(-1 if example.label is None else example.label)
+        if len(skipped) > 0.1 * len(source):
+            raise TooManyBrokenError("mostly readable pictures", f"{len(skipped)} are broken", "repair them")
+        array = np.array(vectors, dtype=np.float32).reshape(len(keys), 3)
+        return Embeddings(array, tuple(keys), np.array(labels, dtype=np.int64), source.classes, tuple(skipped))
+
+
+Painter = Callable[[str, tuple[int, int, int]], Path]
+
+
+@pytest.fixture
+def encoder() -> ColourEncoder:
+    return ColourEncoder()
+
+
+@pytest.fixture
+def encoder_named() -> type[ColourEncoder]:
+    return ColourEncoder
+
+
+@pytest.fixture
+def folder() -> type[Folder]:
+    return Folder
+
+
+@pytest.fixture
+def paint(tmp_path: Path) -> Painter:
+    """Write a picture of one colour to a path below the test's folder."""
+
+    def write(name: str, colour: tuple[int, int, int]) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 16), colour).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def colours(paint: Painter, tmp_path: Path) -> Path:
+    """A folder of 2 x 12 reddish and bluish pictures, each of another shade."""
+    for number in range(12):
+        paint(f"photos/red/{number:02}.png", (200 + 4 * number, 3 * number, 20))
+        paint(f"photos/blue/{number:02}.png", (20, 2 * number, 190 + 5 * number))
+    return tmp_path / "photos"

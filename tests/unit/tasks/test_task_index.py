@@ -1,0 +1,185 @@
+"""The life of an index: made, brought up to date, interrupted, damaged, refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from chiasm.core.errors import InputError, MissingExtraError, TooManyBrokenError
+from chiasm.tasks import _vector_table
+from chiasm.tasks import index as index_module
+from chiasm.tasks.index import index
+from chiasm.tasks.search import search
+
+pytest.importorskip("lancedb")
+
+
+def test_first_run_embeds_all_second_run_nothing(encoder, folder, colours, tmp_path) -> None:
+    first = index(encoder, folder(colours), tmp_path / "idx")
+    assert (first.num_pictures, first.num_added, first.num_unchanged) == (24, 24, 0)
+    assert len(encoder.seen) == 24
+    second = index(encoder, folder(colours), tmp_path / "idx")
+    assert len(encoder.seen) == 24
+    assert (second.num_pictures, second.num_added, second.num_unchanged) == (24, 0, 24)
+
+
+def test_only_what_changed_is_embedded_again(encoder, folder, colours, paint, tmp_path) -> None:
+    index(encoder, folder(colours), tmp_path / "idx")
+    encoder.seen.clear()
+    paint("photos/red/00.png", (0, 255, 0))
+    paint("photos/green/new.png", (0, 250, 0))
+    (colours / "blue" / "03.png").unlink()
+    record = index(encoder, folder(colours), tmp_path / "idx")
+    assert sorted(encoder.seen) == ["green/new.png", "red/00.png"]
+    assert (record.num_added, record.num_changed, record.num_removed) == (1, 1, 1)
+    assert (record.num_pictures, record.num_unchanged) == (24, 22)
+    query = paint("query.png", (0, 255, 0))
+    found = search(encoder, tmp_path / "idx", query, limit=24)
+    assert [hit.key for hit in found.hits[:2]] in (["green/new.png", "red/00.png"], ["red/00.png", "green/new.png"])
+    assert "blue/03.png" not in [hit.key for hit in found.hits]
+
+
+def test_a_touched_file_with_the_same_bytes_is_not_new(encoder, folder, colours, tmp_path) -> None:
+    index(encoder, folder(colours), tmp_path / "idx")
+    os.utime(colours / "red" / "00.png", (1, 1))
+    index(encoder, folder(colours), tmp_path / "idx")
+    assert len(encoder.seen) == 24
+
+
+def test_same_size_and_time_but_other_bytes_is_new(encoder, folder, colours, tmp_path) -> None:
+    index(encoder, folder(colours), tmp_path / "idx")
+    path, other = colours / "red" / "00.png", colours / "red" / "01.png"
+    status = path.stat()
+    data = other.read_bytes()
+    path.write_bytes(data)
+    os.utime(path, (status.st_atime, status.st_mtime))
+    record = index(encoder, folder(colours), tmp_path / "idx")
+    assert record.num_changed == 1
+
+
+def test_sources_whose_keys_are_no_files_are_compared_by_pixels(encoder, folder, colours, paint, tmp_path) -> None:
+    source = folder(colours)
+    source.name = "memory:colours"
+    index(encoder, source, tmp_path / "idx")
+    paint("photos/red/00.png", (0, 255, 0))
+    record = index(encoder, source, tmp_path / "idx")
+    assert (record.num_changed, record.num_unchanged) == (1, 23)
+
+
+def test_a_broken_picture_is_reported_every_time_and_never_too_many(encoder, folder, colours, tmp_path) -> None:
+    bad = colours / "red" / "bad.png"
+    bad.write_bytes(b"no picture")
+    first = index(encoder, folder(colours), tmp_path / "idx")
+    # The only picture that is not known is the broken one: all of what is new is broken, but not much of the source.
+    second = index(encoder, folder(colours), tmp_path / "idx")
+    assert list(first.skipped) == list(second.skipped) == ["red/bad.png"]
+    assert (second.num_pictures, second.num_added, second.num_unchanged) == (24, 0, 24)
+
+
+def test_a_picture_that_breaks_leaves_the_index_and_returns_when_mended(encoder, folder, colours, tmp_path) -> None:
+    index(encoder, folder(colours), tmp_path / "idx")
+    path = colours / "red" / "05.png"
+    data = path.read_bytes()
+    path.write_bytes(data[:40])
+    broken = index(encoder, folder(colours), tmp_path / "idx")
+    assert (broken.num_pictures, broken.num_removed, list(broken.skipped)) == (23, 1, ["red/05.png"])
+    path.write_bytes(data)
+    mended = index(encoder, folder(colours), tmp_path / "idx")
+    assert (mended.num_pictures, mended.num_added) == (24, 1)
+
+
+def test_mostly_broken_sources_are_refused_before_any_work(encoder, folder, colours, tmp_path) -> None:
+    for path in sorted((colours / "red").iterdir())[:6]:
+        path.write_bytes(b"no picture")
+    with pytest.raises(TooManyBrokenError, match="6 of 24"):
+        index(encoder, folder(colours), tmp_path / "idx")
+    assert encoder.seen == []
+    assert not (tmp_path / "idx").exists()
+
+
+def test_an_interrupted_run_is_taken_up_where_it_was(encoder, folder, colours, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(index_module, "_PICTURES_PER_COMMIT", 5)
+    whole = encoder.embed
+
+    def interrupted(source):
+        if len(encoder.seen) >= 15:
+            raise KeyboardInterrupt
+        return whole(source)
+
+    encoder.embed = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        index(encoder, folder(colours), tmp_path / "idx")
+    encoder.embed = whole
+    record = index(encoder, folder(colours), tmp_path / "idx")
+    assert (record.num_added, record.num_unchanged, record.num_pictures) == (9, 15, 24)
+    assert len(encoder.seen) == len(set(encoder.seen)) == 24
+
+
+def test_what_an_interrupted_start_leaves_is_no_obstacle(encoder, folder, colours, tmp_path) -> None:
+    (tmp_path / "idx" / "pictures.lance" / "data").mkdir(parents=True)
+    (tmp_path / "idx" / "pictures.lance" / "data" / "half.lance").write_bytes(b"half")
+    assert index(encoder, folder(colours), tmp_path / "idx").num_pictures == 24
+
+
+def test_keys_with_quotes_can_be_removed(encoder, folder, colours, paint, tmp_path) -> None:
+    awkward = paint('photos/red/it\'s "odd" -- %.png', (1, 2, 3))
+    index(encoder, folder(colours), tmp_path / "idx")
+    awkward.unlink()
+    record = index(encoder, folder(colours), tmp_path / "idx")
+    assert (record.num_removed, record.num_pictures) == (1, 24)
+
+
+def test_another_model_is_refused(encoder, encoder_named, folder, colours, tmp_path) -> None:
+    index(encoder, folder(colours), tmp_path / "idx")
+    with pytest.raises(InputError, match="the model colour .* but other came; use colour"):
+        index(encoder_named("other", "f2"), folder(colours), tmp_path / "idx")
+    with pytest.raises(InputError, match="its weights or preprocessing have changed"):
+        index(encoder_named("colour", "f2"), folder(colours), tmp_path / "idx")
+
+
+def test_another_source_is_refused_but_another_spelling_is_not(
+    encoder, folder, colours, paint, tmp_path, monkeypatch
+) -> None:
+    index(encoder, folder(colours), tmp_path / "idx")
+    paint("elsewhere/a.png", (1, 1, 1))
+    with pytest.raises(InputError, match="elsewhere came; index it into another folder"):
+        index(encoder, folder(tmp_path / "elsewhere"), tmp_path / "idx")
+    monkeypatch.chdir(tmp_path)
+    assert index(encoder, folder(Path("photos")), Path("idx")).num_unchanged == 24
+
+
+def test_places_that_are_no_index_are_refused(encoder, folder, colours, tmp_path) -> None:
+    with pytest.raises(InputError, match="an index or an empty folder"):
+        index(encoder, folder(colours), colours)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="a folder for the index"):
+        index(encoder, folder(colours), tmp_path / "file")
+
+
+def test_an_empty_source_does_not_empty_the_index(encoder, folder, colours, tmp_path) -> None:
+    index(encoder, folder(colours), tmp_path / "idx")
+    shutil.rmtree(colours)
+    colours.mkdir()
+    with pytest.raises(InputError, match="at least one picture"):
+        index(encoder, folder(colours), tmp_path / "idx")
+
+
+def test_a_damaged_index_is_told_in_one_line(encoder, folder, colours, tmp_path) -> None:
+    index(encoder, folder(colours), tmp_path / "idx")
+    for manifest in (tmp_path / "idx" / "pictures.lance" / "_versions").glob("*.manifest"):
+        manifest.write_bytes(b"junk")
+    with pytest.raises(InputError, match="LanceDB cannot.*index again") as caught:
+        index(encoder, folder(colours), tmp_path / "idx")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_library_names_the_extra(encoder, folder, colours, tmp_path, monkeypatch) -> None:
+    def absent(name: str) -> None:
+        raise ModuleNotFoundError(name=name)
+
+    monkeypatch.setattr(_vector_table.importlib, "import_module", absent)
+    with pytest.raises(MissingExtraError, match=r"chiasm\[search\]"):
+        index(encoder, folder(colours), tmp_path / "idx")
