@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Event
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -35,6 +35,7 @@ MAX_ATTEMPTS = 100
 _PIECES_PER_THREAD = 4
 
 
+@runtime_checkable
 class Ledger(Protocol):
     """Keeps count of the pictures that were met and those that were broken."""
 
@@ -47,7 +48,11 @@ class Ledger(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise TooManyBrokenError if more are broken than is tolerated."""
+        """Raise TooManyBrokenError if so many were met that more broken ones than tolerated are no accident."""
+        ...
+
+    def finish(self) -> None:
+        """Raise TooManyBrokenError if more are broken than tolerated, however few were met."""
         ...
 
 
@@ -128,7 +133,7 @@ class ViewLoader:
         self._fill(plan, range(self._batch_size), Event())
         return plan.views()
 
-    def iterate(self, first_step: int = 0) -> Iterator[Views]:
+    def iterate(self, first_step: int = 0) -> Generator[Views, None, None]:
         """The batches of `first_step`, `first_step + 1` and so on, made ahead in threads.
 
         Threads start with the first batch asked for. They end when the iterator is closed or dropped, or when making a
@@ -213,6 +218,7 @@ class ViewLoader:
             else:
                 plan.indices[place] = index
                 return picture
+        self._skipped.finish()
         raise TooManyBrokenError(
             "a readable picture", f"{MAX_ATTEMPTS} of {self._source.name} in a row are broken", "check the source"
         )
