@@ -1,0 +1,110 @@
+"""Features into one vector per picture: the class token, the mean of the patches, or both.
+
+Paper: Dosovitskiy et al., 2020, arXiv 2010.11929, section 3.1 (class token) and appendix D.3 (mean); Oquab et al.,
+2023, arXiv 2304.07193, section 7.1 (both, as its linear evaluation does).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from chiasm.core.config import Config as BaseConfig
+from chiasm.core.errors import InputError
+from chiasm.core.features import Features
+
+
+class Pool(nn.Module):
+    """Base of all kinds.
+
+    Attributes:
+        out_dim: width of the vectors.
+    """
+
+    def __init__(self, out_dim: int) -> None:
+        super().__init__()
+        self.out_dim = out_dim
+
+    def forward(self, features: Features) -> Float[Tensor, "B D"]:
+        """One vector per picture."""
+        raise NotImplementedError
+
+
+class ClassToken(Pool):
+    """The class token."""
+
+    def forward(self, features: Features) -> Float[Tensor, "B D"]:
+        """One vector per picture.
+
+        Raises:
+            InputError: the trunk has no class token.
+        """
+        if features.num_class_tokens == 0:
+            raise InputError(
+                "features with a class token", "the trunk has none", "pool by mean_patches, or give the trunk one"
+            )
+        return features.prefix[:, 0]
+
+
+class MeanPatches(Pool):
+    """The mean of the patches, of the visible ones where some were hidden."""
+
+    def forward(self, features: Features) -> Float[Tensor, "B D"]:
+        return features.patches.mean(dim=1)
+
+
+class ClassAndMean(Pool):
+    """The class token and then the mean of the patches: twice as wide as a token."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__(2 * embed_dim)
+        self.class_token = ClassToken(embed_dim)
+        self.mean_patches = MeanPatches(embed_dim)
+
+    def forward(self, features: Features) -> Float[Tensor, "B D"]:
+        return torch.cat([self.class_token(features), self.mean_patches(features)], dim=1)
+
+
+class ByClass(BaseConfig):
+    """Settings of `ClassToken`."""
+
+    kind: Literal["class_token"] = "class_token"
+
+    def build(self, embed_dim: int) -> Pool:
+        return ClassToken(embed_dim)
+
+
+class ByMean(BaseConfig):
+    """Settings of `MeanPatches`."""
+
+    kind: Literal["mean_patches"] = "mean_patches"
+
+    def build(self, embed_dim: int) -> Pool:
+        return MeanPatches(embed_dim)
+
+
+class ByBoth(BaseConfig):
+    """Settings of `ClassAndMean`."""
+
+    kind: Literal["class_and_mean"] = "class_and_mean"
+
+    def build(self, embed_dim: int) -> Pool:
+        return ClassAndMean(embed_dim)
+
+
+class Config(BaseConfig):
+    """Settings of a pool.
+
+    Attributes:
+        by: class_token (default), mean_patches or class_and_mean.
+    """
+
+    by: Annotated[ByClass | ByMean | ByBoth, Field(discriminator="kind")] = ByClass()
+
+    def build(self, embed_dim: int) -> Pool:
+        """Make the pool for a trunk of a given width."""
+        return self.by.build(embed_dim)

@@ -1,0 +1,114 @@
+"""Multi-head self-attention, with the faster of two ways to compute it chosen in one place.
+
+Paper: Vaswani et al., 2017, arXiv 1706.03762, section 3.2.
+
+The two ways give the same numbers. `fused_attention` is PyTorch's kernel, which never stores the N x N weights.
+`explicit_attention` writes out the products; on a CPU its backward pass is the faster one while sequences are short.
+`benchmarks/attention.py` measures where that turns round; `attend` holds the choice.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from chiasm.layers.positions import Rotation
+
+EXPLICIT_UP_TO = 160
+"""Longest sequence for which the explicit products are taken when training on a CPU: there they win 1.2 to 1.6 times with
+two threads and lose under 1.1 times with one; beyond it the gain is gone and the N x N weights cost memory."""
+
+
+def explicit_attention(
+    query: Float[Tensor, "B A N D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
+) -> Float[Tensor, "B A N D"]:
+    """Attention as two batched products and a softmax.
+
+    In bfloat16 the softmax is taken of scores rounded to bfloat16: its sums run in float32 inside the kernel, and its
+    weights are rounded to bfloat16 for the second product in any case, so a softmax in float32 would change nothing
+    that is kept.
+    """
+    batch, heads, _, width = query.shape
+    query, key, value = (part.reshape(batch * heads, -1, width) for part in (query, key, value))
+    # beta = 0 means that the first argument is never read: this is the product, scaled on the way out.
+    unread = query.new_empty(1, 1, 1)
+    scores = torch.baddbmm(unread, query, key.transpose(1, 2), beta=0, alpha=width**-0.5)
+    return torch.bmm(scores.softmax(dim=-1), value).unflatten(0, (batch, heads))
+
+
+def fused_attention(
+    query: Float[Tensor, "B A N D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
+) -> Float[Tensor, "B A N D"]:
+    """Attention as PyTorch's one operation."""
+    return functional.scaled_dot_product_attention(query, key, value)
+
+
+def attend(
+    query: Float[Tensor, "B A N D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
+) -> Float[Tensor, "B A N D"]:
+    """Attention, computed in the way that is faster here."""
+    way = explicit_attention if explicit_is_faster(query) else fused_attention
+    return way(query, key, value)
+
+
+def explicit_is_faster(query: Float[Tensor, "B A N D"]) -> bool:
+    """Whether to write the products out: training on a CPU that multiplies this precision natively, short sequences."""
+    trains = query.requires_grad and torch.is_grad_enabled()
+    is_short = query.shape[-2] <= EXPLICIT_UP_TO
+    return trains and is_short and query.device.type == "cpu" and _cpu_multiplies(query.dtype)
+
+
+@cache
+def _cpu_multiplies(dtype: torch.dtype) -> bool:
+    """Whether this CPU has batched products of a precision; without, they are emulated and many times slower."""
+    if dtype in (torch.float32, torch.float64):
+        return True
+    units = {torch.bfloat16: ("amx_bf16", "avx512_bf16", "bf16"), torch.float16: ("amx_fp16", "avx512_fp16")}
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(unit, False) for unit in units.get(dtype, ()))
+
+
+class QueryValueBias(nn.Linear):
+    """The joint map to queries, keys and values, where only queries and values have a bias (BEiT, DINOv3)."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__(embed_dim, 3 * embed_dim, bias=False)
+        self.query_bias = nn.Parameter(torch.zeros(embed_dim))
+        self.value_bias = nn.Parameter(torch.zeros(embed_dim))
+
+    def forward(self, input: Float[Tensor, "B N _"]) -> Float[Tensor, "B N _"]:
+        bias = torch.cat([self.query_bias, torch.zeros_like(self.query_bias), self.value_bias])
+        return functional.linear(input, self.weight, bias)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention.
+
+    Args:
+        num_heads: heads, each embed_dim / num_heads wide.
+        query_key_value: tokens to queries, keys and values, one after the other, all heads in each.
+        projection: the joined heads to tokens.
+    """
+
+    def __init__(self, num_heads: int, query_key_value: nn.Linear, projection: nn.Linear) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.query_key_value = query_key_value
+        self.projection = projection
+
+    def forward(self, tokens: Float[Tensor, "B N D"], rotation: Rotation | None = None) -> Float[Tensor, "B N D"]:
+        """Let all tokens look at each other.
+
+        Args:
+            tokens: prefix and patches.
+            rotation: rotary positions of all tokens, where the trunk has them.
+        """
+        joint = self.query_key_value(tokens).unflatten(-1, (3, self.num_heads, -1))
+        query, key, value = joint.permute(2, 0, 3, 1, 4).unbind(0)
+        if rotation is not None:
+            query, key = rotation.turn(query), rotation.turn(key)
+        return self.projection(attend(query, key, value).transpose(1, 2).flatten(2))

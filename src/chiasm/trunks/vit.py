@@ -1,0 +1,336 @@
+"""The vision transformer: ViT, DeiT, DINO, DINOv2, DINOv3, MAE, the image sides of CLIP and SigLIP are cases of it.
+
+Paper: Dosovitskiy et al., 2020, arXiv 2010.11929, section 3.1. The parts that later families changed are in `layers`,
+each with its paper: positions, registers, feed-forward, layer scale and drop path, hidden patches.
+Differs: the class token has no position of its own (it would only be added to the token). Intermediate features pass
+through the final norm, so that they are what a trunk with fewer blocks returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from pydantic import Field, ValidationInfo, field_validator
+from torch import Tensor, nn
+
+from chiasm.core.features import Features
+from chiasm.core.protocols import Trunk, TrunkConfig
+from chiasm.layers.attention import Attention, QueryValueBias
+from chiasm.layers.block import Block
+from chiasm.layers.hiding import AnyHiding, Hiding, LeftOut
+from chiasm.layers.initialise import AnyInitialisation, Normal, initialise
+from chiasm.layers.mlp import AnyMlp, GeluMlp
+from chiasm.layers.patch import PatchEmbedding
+from chiasm.layers.positions import AnyPositions, Learned, Positions, Rotation
+from chiasm.layers.prefix import PrefixTokens
+from chiasm.layers.residual import DropPath, LayerScale
+from chiasm.ops.patches import grid_of, patchify
+
+Size = Literal["pico", "tiny", "small", "base", "large"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Width, depth and heads of a transformer."""
+
+    embed_dim: int
+    depth: int
+    num_heads: int
+
+
+SIZES: dict[Size, Shape] = {
+    "pico": Shape(128, 6, 4),
+    "tiny": Shape(192, 12, 3),
+    "small": Shape(384, 12, 6),
+    "base": Shape(768, 12, 12),
+    "large": Shape(1024, 24, 16),
+}
+
+
+class VisionTransformer(Trunk):
+    """Patches into tokens, a few tokens before them, positions, pre-norm blocks, a final norm.
+
+    Args:
+        image_size: side in pixels of the pictures that the positions were made for.
+        patch_size: side of a patch in pixels.
+        patch_embedding: patches of pixels to tokens.
+        hiding: what becomes of hidden patches.
+        positions: what is added to the tokens, or how they are turned.
+        prefix: class token and registers.
+        pre_norm: before the first block (CLIP), or identity.
+        blocks: the blocks.
+        norm: after the last block, or identity.
+        mean, std: of each channel of the training pictures, in [0, 1].
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        patch_size: int,
+        patch_embedding: PatchEmbedding,
+        hiding: Hiding,
+        positions: Positions,
+        prefix: PrefixTokens,
+        pre_norm: nn.Module,
+        blocks: Sequence[Block],
+        norm: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.embed_dim = prefix.embed_dim
+        self.image_size = image_size
+        self.patch_size = patch_size
+        self.hides_patches = hiding.leaves_out
+        self.mean = tuple(mean)
+        self.std = tuple(std)
+        self.patch_embedding = patch_embedding
+        self.hiding = hiding
+        self.positions = positions
+        self.prefix = prefix
+        self.pre_norm = pre_norm
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = norm
+
+    def grid(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """Rows and columns of patches in a picture of a given size.
+
+        Raises:
+            InputError: a side is no multiple of the patch size.
+        """
+        return grid_of(height_px, width_px, self.patch_size)
+
+    def normalize(self, images: UInt8[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """Pixels 0 to 255 to (pixel / 255 - mean) / std per channel, in the precision of the weights."""
+        # From the Python numbers each time: a buffer would be rounded with the weights of a bfloat16 model.
+        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
+        normalised = torch.addcmul(-mean / std, images.to(mean.dtype), 1 / (255 * std))
+        return normalised.to(self.patch_embedding.projection.weight.dtype)
+
+    def forward(
+        self,
+        images: Float[Tensor, "B C H W"],
+        *,
+        patch_mask: Bool[Tensor, "B N"] | None = None,
+        layers: Sequence[int] = (),
+    ) -> Features:
+        """Encode normalised pictures of any size whose sides are multiples of the patch size.
+
+        Args:
+            images: as `normalize` returns them.
+            patch_mask: True = hidden; whether hidden patches are left out (then every row must hide the same number)
+                or replaced by a mask token is the trunk's `hiding`.
+            layers: indices of blocks whose outputs, normed, are returned as `intermediates`, in the order asked for;
+                negative ones count from the last block.
+
+        Raises:
+            InputError: the size of the pictures is no multiple of the patch size.
+            ValueError: the mask does not fit the pictures, or a layer does not exist.
+        """
+        grid = self.grid(*images.shape[-2:])
+        wanted = self._block_indices(layers)
+        patches, visible = self._embed(patchify(images, self.patch_size), grid, patch_mask)
+        rotation = self._rotation(grid, patches, visible)
+        tokens = self.pre_norm(self.prefix(patches))
+        kept: dict[int, Tensor] = {}
+        for index, block in enumerate(self.blocks):
+            tokens = block(tokens, rotation)
+            if index in wanted:
+                kept[index] = tokens
+        intermediates = tuple(self._features(kept[index], grid, visible, ()) for index in wanted)
+        return self._features(tokens, grid, visible, intermediates)
+
+    def _embed(
+        self, pixels: Float[Tensor, "B N _"], grid: tuple[int, int], patch_mask: Bool[Tensor, "B _"] | None
+    ) -> tuple[Float[Tensor, "B _ D"], Int64[Tensor, "B _"] | None]:
+        """Patch tokens with their positions added, and which of them are there; None for all."""
+        visible = None
+        if patch_mask is None:
+            patches = self.patch_embedding(pixels)
+        else:
+            _check_mask(patch_mask, pixels, grid)
+            patches, visible = self.hiding(pixels, patch_mask, self.patch_embedding)
+        table = self.positions.added(grid)
+        if table is None:
+            return patches, visible
+        return patches + (table if visible is None else nn.functional.embedding(visible, table[0])), visible
+
+    def _rotation(
+        self, grid: tuple[int, int], patches: Float[Tensor, "B N D"], visible: Int64[Tensor, "B N"] | None
+    ) -> Rotation | None:
+        """Rotary positions of prefix and patches, where the trunk has them."""
+        rotation = self.positions.rotation(grid, patches.dtype, patches.device)
+        if rotation is None:
+            return None
+        there = rotation if visible is None else rotation.at(visible)
+        return there.after(self.prefix.num_tokens)
+
+    def _features(
+        self,
+        tokens: Float[Tensor, "B _ D"],
+        grid: tuple[int, int],
+        visible: Int64[Tensor, "B _"] | None,
+        intermediates: tuple[Features, ...],
+    ) -> Features:
+        normed = self.norm(tokens)
+        num_prefix = self.prefix.num_tokens
+        return Features(
+            prefix=normed[:, :num_prefix],
+            patches=normed[:, num_prefix:],
+            grid=grid,
+            num_class_tokens=self.prefix.num_class_tokens,
+            visible=visible,
+            intermediates=intermediates,
+        )
+
+    def _block_indices(self, layers: Sequence[int]) -> list[int]:
+        depth = len(self.blocks)
+        for layer in layers:
+            if not -depth <= layer < depth:
+                raise ValueError(f"layers must be from {-depth} to {depth - 1}, but {layer} came")
+        return [layer % depth for layer in layers]
+
+
+def _check_mask(patch_mask: Bool[Tensor, "B _"], pixels: Float[Tensor, "B N _"], grid: tuple[int, int]) -> None:
+    if patch_mask.shape != pixels.shape[:2]:
+        rows, columns = grid
+        raise ValueError(
+            f"patch_mask must be [{len(pixels)}, {rows * columns}] for {len(pixels)} pictures of {rows} x {columns} "
+            f"patches, but it is {list(patch_mask.shape)}"
+        )
+
+
+class Config(TrunkConfig):
+    """Settings of a vision transformer.
+
+    Attributes:
+        size: named width, depth and heads; `embed_dim`, `depth` and `num_heads` replace its numbers one by one.
+        image_size: side in pixels of the pictures it is made for; a multiple of `patch_size`.
+        patch_size: side of a patch in pixels.
+        patch_bias: whether the patch embedding has a bias.
+        cls_token: whether there is a class token.
+        num_register_tokens: registers after the class token.
+        positions: learned (default), sincos or rotary.
+        hiding: what a `patch_mask` does: patches are left out (default) or replaced by a mask token.
+        mlp: feed-forward part: gelu (default), gelu_tanh, gelu_quick or swiglu.
+        qkv_bias: whether queries, keys and values have a bias.
+        key_bias: whether keys have one too, where `qkv_bias` is set.
+        layer_scale: initial value of the gain after each part of a block; None for no such gain.
+        drop_path: probability of dropping a part of a block in training: of the last block, falling to 0 at the first.
+        drop_path_uniform: the same probability in all blocks instead (DINOv2).
+        norm_eps: of all layer norms.
+        pre_norm: whether there is a norm before the first block (CLIP).
+        final_norm: whether there is one after the last.
+        initialisation: of the linear maps: normal (default) or xavier.
+        mean, std: of each channel of the training pictures, in [0, 1]; their length is the number of channels.
+    """
+
+    size: Size = "pico"
+    embed_dim: int | None = Field(default=None, gt=0)
+    depth: int | None = Field(default=None, gt=0)
+    num_heads: int | None = Field(default=None, gt=0, validate_default=True)
+    image_size: int = Field(default=224, gt=0)
+    patch_size: int = Field(default=16, gt=0, validate_default=True)
+    patch_bias: bool = True
+    cls_token: bool = True
+    num_register_tokens: int = Field(default=0, ge=0)
+    positions: AnyPositions = Learned()
+    hiding: AnyHiding = LeftOut()
+    mlp: AnyMlp = GeluMlp()
+    qkv_bias: bool = True
+    key_bias: bool = True
+    layer_scale: float | None = None
+    drop_path: float = Field(default=0.0, ge=0, lt=1)
+    drop_path_uniform: bool = False
+    norm_eps: float = Field(default=1e-6, gt=0)
+    pre_norm: bool = False
+    final_norm: bool = True
+    initialisation: AnyInitialisation = Normal()
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = Field(default=(0.229, 0.224, 0.225), validate_default=True)
+
+    @field_validator("num_heads")
+    @classmethod
+    def _divides_width(cls, num_heads: int | None, info: ValidationInfo) -> int | None:
+        # A field that failed before is missing here; its own error is the one to show.
+        if "size" in info.data and "embed_dim" in info.data:
+            shape = SIZES[info.data["size"]]
+            width, heads = info.data["embed_dim"] or shape.embed_dim, num_heads or shape.num_heads
+            if width % heads:
+                raise ValueError(f"{heads} heads do not divide embed_dim {width}")
+        return num_heads
+
+    @field_validator("patch_size")
+    @classmethod
+    def _divides_image(cls, patch_size: int, info: ValidationInfo) -> int:
+        image_size = info.data.get("image_size", patch_size)
+        if image_size % patch_size:
+            raise ValueError(f"image_size {image_size} is no multiple of it")
+        return patch_size
+
+    @field_validator("std")
+    @classmethod
+    def _fits_mean(cls, std: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        if len(std) != len(info.data.get("mean", std)) or not std or min(std) <= 0:
+            raise ValueError("mean and std need one number per channel, std above 0")
+        return std
+
+    @property
+    def shape(self) -> Shape:
+        """Width, depth and heads after the overrides."""
+        named = SIZES[self.size]
+        return Shape(self.embed_dim or named.embed_dim, self.depth or named.depth, self.num_heads or named.num_heads)
+
+    def build(self) -> VisionTransformer:
+        """Make the trunk; its weights are drawn from PyTorch's generator.
+
+        Raises:
+            InputError: the positions do not go with the width or the heads.
+        """
+        width = self.shape.embed_dim
+        grid = grid_of(self.image_size, self.image_size, self.patch_size)
+        trunk = VisionTransformer(
+            image_size=self.image_size,
+            patch_size=self.patch_size,
+            patch_embedding=PatchEmbedding(len(self.mean), self.patch_size, width, self.patch_bias),
+            hiding=self.hiding.build(width),
+            positions=self.positions.build(grid, width, self.shape.num_heads),
+            prefix=PrefixTokens(width, int(self.cls_token), self.num_register_tokens),
+            pre_norm=self._norm() if self.pre_norm else nn.Identity(),
+            blocks=[self._block(rate) for rate in self._drop_rates()],
+            norm=self._norm() if self.final_norm else nn.Identity(),
+            mean=self.mean,
+            std=self.std,
+        )
+        initialise(trunk, self.initialisation)
+        return trunk
+
+    def _drop_rates(self) -> list[float]:
+        first = self.drop_path if self.drop_path_uniform else 0.0
+        return torch.linspace(first, self.drop_path, self.shape.depth, dtype=torch.float64).tolist()
+
+    def _norm(self) -> nn.Module:
+        return nn.LayerNorm(self.shape.embed_dim, eps=self.norm_eps)
+
+    def _scale(self) -> nn.Module:
+        return nn.Identity() if self.layer_scale is None else LayerScale(self.shape.embed_dim, self.layer_scale)
+
+    def _block(self, drop_rate: float) -> Block:
+        width = self.shape.embed_dim
+        has_query_value_bias = self.qkv_bias and not self.key_bias
+        joint = QueryValueBias(width) if has_query_value_bias else nn.Linear(width, 3 * width, bias=self.qkv_bias)
+        return Block(
+            attention_norm=self._norm(),
+            attention=Attention(self.shape.num_heads, joint, nn.Linear(width, width)),
+            attention_scale=self._scale(),
+            mlp_norm=self._norm(),
+            mlp=self.mlp.build(width),
+            mlp_scale=self._scale(),
+            drop_path=DropPath(drop_rate),
+        )
