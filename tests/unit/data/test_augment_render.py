@@ -112,6 +112,15 @@ def test_blur_is_the_gaussian_of_its_taps(execute: Execution) -> None:
 
 
 @both
+def test_blur_wider_than_the_view_leaves_hardly_anything(execute: Execution) -> None:
+    blur = Blur(probability=1, min_sigma_px=500, max_sigma_px=500)
+    draws = sample(whole(8).model_copy(update={"blur": blur}), 3, stream(9))
+    pictures = photos(3, 8, 8)
+    spread = execute(pictures, draws).astype(float).std(axis=(1, 2))
+    assert (spread < 0.2 * pictures.std(axis=(1, 2))).all()
+
+
+@both
 def test_solarise_inverts_the_upper_half_after_everything_else(execute: Execution) -> None:
     spec = whole(32).model_copy(update={"solarise": 0.5})
     pictures, draws = photos(8, 32, 32), sample(spec, 8, stream(5))

@@ -158,7 +158,16 @@ def test_blur_taps_are_a_gaussian_in_exact_steps() -> None:
     assert (taps[abs(offsets) > radii[:, None]] == 0).all()
     for sigma, row in zip(sigmas, taps, strict=True):
         continuous = np.exp(-0.5 * (offsets / sigma) ** 2)
-        assert abs(row - continuous / continuous.sum()).max() < 0.008
+        assert abs(row - continuous / continuous.sum()).max() <= 1.5 / 256
+
+
+def test_very_wide_blur_is_still_one() -> None:
+    sigma = 300.0
+    taps = blur_taps(np.array([sigma]), np.array([900]))[0].astype(float)
+    offsets = np.arange(-900, 901)
+    assert taps.sum() == 1
+    # Cut off at three sigma, a Gaussian keeps 98.7 % of its spread.
+    assert abs(np.sqrt((taps * offsets**2).sum()) / sigma - 0.987) < 0.01
 
 
 def test_blur_scales_with_the_size_of_the_view() -> None:

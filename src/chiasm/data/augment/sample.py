@@ -30,7 +30,7 @@ NUM_TRIES = 10
 BLUR_REFERENCE_PX = 224
 # Below this sigma the neighbours weigh less than 3.4e-4 each, which cannot move a value of 0 to 255 by half a level.
 _SMALLEST_SIGMA_PX = 0.25
-# Aspect ratios (width / height) of the pictures for which `needed_sides_px` is exact.
+# Aspect ratios (width / height) of the pictures for which `needed_sides_px` promises enough pixels.
 _USUAL_ASPECTS = (1 / 2, 2.0)
 _NO_JITTER = ColourJitter(probability=0)
 # Uniform numbers that one view uses up: tries, position, flip, solarise, two for the blur, six for the colours.
@@ -103,10 +103,10 @@ class ViewDraws:
         """
         low, high = _USUAL_ASPECTS
         sure = (self.areas * self.aspects <= low) & (self.areas * high <= self.aspects)
-        later = np.cumsum(sure, axis=1) - sure > 0
+        after_a_sure_one = np.cumsum(sure, axis=1) - sure > 0
         elongations = np.maximum(self.aspects, 1 / self.aspects)
         sides = self.size_px * np.sqrt(elongations / self.areas)
-        return np.ceil(np.where(later, self.size_px, sides).max(axis=1)).astype(np.int64)
+        return np.ceil(np.where(after_a_sure_one, self.size_px, sides).max(axis=1)).astype(np.int64)
 
 
 def sample(spec: ViewSpec, num_pictures: int, generator: np.random.Generator) -> ViewDraws:
@@ -180,6 +180,9 @@ def blur_taps(sigmas_px: Float[np.ndarray, " B"], radii_px: Int[np.ndarray, " B"
     """
     offsets = np.arange(-radii_px.max(), radii_px.max() + 1)
     weights = np.exp(-0.5 * (offsets / sigmas_px[:, None]) ** 2) * (abs(offsets) <= radii_px[:, None])
-    levels = np.round(256 * weights / weights.sum(axis=1, keepdims=True))
-    levels[:, len(offsets) // 2] += 256 - levels.sum(axis=1)
-    return (levels / 256).astype(np.float32)
+    # Sums from the outside in are rounded, not the weights: rounding errors cannot pile up in the centre, and a blur so
+    # wide that each weight is below 1/256 still is one.
+    shares = np.cumsum(weights, axis=1) / weights.sum(axis=1, keepdims=True)
+    left = np.diff(np.round(256 * shares[:, : len(offsets) // 2]), axis=1, prepend=0)
+    centre = 256 - 2 * left.sum(axis=1, keepdims=True)
+    return (np.hstack([left, centre, left[:, ::-1]]) / 256).astype(np.float32)
