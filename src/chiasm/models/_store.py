@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 from chiasm.core.errors import InputError
 from chiasm.core.protocols import Model
@@ -11,6 +12,7 @@ from chiasm.weights import artefact
 from chiasm.weights.card import Card
 
 SHOWN_KEYS = 3
+ModelT = TypeVar("ModelT", bound=Model)
 
 
 def save_model(model: Model, folder: Path, card: Card) -> artefact.Artefact:
@@ -24,15 +26,24 @@ def save_model(model: Model, folder: Path, card: Card) -> artefact.Artefact:
     return artefact.save(folder, kind, config, model.tasks, model.state_dict(), card)
 
 
-def load_model(stored: artefact.Artefact) -> Model:
+def load_model(stored: artefact.Artefact, kind: type[ModelT]) -> ModelT:
     """Build a stored model and fill in its weights, ready to answer.
 
+    Args:
+        stored: the artefact.
+        kind: what the caller can work with.
+
     Raises:
-        InputError: config or weights do not fit; missing and unexpected tensors are named.
+        InputError: the model is of another kind, or config or weights do not fit; missing and unexpected tensors are
+            named.
         UnknownNameError: the kind of model or a part of it is not known.
     """
     config = registry.config(stored.model).parse(stored.config, str(stored.folder / artefact.CONFIG))
     model = config.build()
+    if not isinstance(model, kind):
+        raise InputError(
+            f"a model of the kind {kind.__name__}", f"{stored.folder} is a {stored.model}", "choose another"
+        )
     tensors = stored.tensors()
     wanted = model.state_dict()
     wrong = {

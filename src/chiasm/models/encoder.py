@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from chiasm.core.config import Config as BaseConfig
 from chiasm.core.protocols import Model
-from chiasm.heads import pool
+from chiasm.heads import pool as pools
 from chiasm.trunks import AnyTrunk
 
 
@@ -21,7 +21,7 @@ class Config(BaseConfig):
     """
 
     trunk: AnyTrunk
-    pool: pool.Config = pool.Config()
+    pool: pools.Config = pools.Config()
 
     def build(self) -> Encoder:
         """An encoder with random weights."""

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
 from chiasm.core.views import Blur, ColourJitter, Views, ViewSpec
-from chiasm.heads import pool, projection
+from chiasm.heads import pool as pools
+from chiasm.heads import projection as projections
 from chiasm.losses.nt_xent import nt_xent
 
 SMALL_PX = 64
@@ -36,8 +37,8 @@ class Config(ObjectiveConfig):
     temperature: float = Field(default=0.2, gt=0)
     colour: float | None = Field(default=None, ge=0)
     min_area: float = Field(default=0.08, gt=0, le=1)
-    projection: projection.Config = projection.Config()
-    pool: pool.Config = pool.Config()
+    projection: projections.Config = projections.Config()
+    pool: pools.Config = pools.Config()
 
     def build(self, trunk: Trunk) -> SimCLR:
         """Wire the objective around a trunk."""
@@ -75,11 +76,11 @@ class SimCLR(Objective):
         images = self.trunk.normalize(torch.cat([first, second]))
         embeddings = self.pool(self.trunk(images))
         # One pass over both views: batch norm sees 2B rows, as in the paper's code.
-        projections = self.projection(embeddings)
-        one, two = projections.chunk(2)
+        projected = self.projection(embeddings)
+        one, two = projected.chunk(2)
         loss = nt_xent(one, two, self.settings.temperature)
         return Losses(
-            total=loss, embeddings=projections.detach(), terms={"nt_xent": loss.detach(), "match": _match(one, two)}
+            total=loss, embeddings=projected.detach(), terms={"nt_xent": loss.detach(), "match": _match(one, two)}
         )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "train": (Registry("chiasm.recipes", "recipe"), "Train a trunk on your pictures; one command per recipe."),
     "evaluate": (Registry("chiasm.evaluate", "evaluation"), "Measure a model, with intervals."),
+    "compress": (Registry("chiasm.compress", "way to compress"), "Make a model smaller."),
     "models": (Registry("chiasm.surfaces.models", "command"), "What models there are."),
 }
 TASKS = Registry("chiasm.tasks", "task")

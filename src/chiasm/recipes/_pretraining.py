@@ -1,0 +1,203 @@
+"""What all label-free recipes share: trunk, objective, source and engine meet, and leave an artefact."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from chiasm.core.config import Config
+from chiasm.core.errors import InputError
+from chiasm.core.example import Source, Splits
+from chiasm.core.predictors import Record
+from chiasm.core.protocols import ObjectiveConfig, TrunkConfig
+from chiasm.core.seeds import derive
+from chiasm.data.cache import Cached
+from chiasm.data.skipped import Skipped
+from chiasm.data.views import ViewLoader
+from chiasm.engine.budget import Budget, Minutes, Steps
+from chiasm.engine.events import Listener
+from chiasm.engine.logs import JsonLines, TensorBoard
+from chiasm.engine.loop import Engine, Outcome
+from chiasm.engine.settings import Settings
+from chiasm.heads import pool
+from chiasm.models import encoder
+from chiasm.models._store import save_model
+from chiasm.recipes._folder import check_run_folder
+from chiasm.recipes._probe import OnlineKnn, labelled_splits
+from chiasm.weights.card import Card
+
+DEFAULT_MINUTES = 30.0
+CACHE_BYTES = 1_000_000_000
+"""Small pictures are decoded once and kept, up to this much memory."""
+
+
+class TrainingReport(Record):
+    """What a training run did.
+
+    Attributes:
+        model: folder of the artefact.
+        trunk_parameters: numbers in the trunk.
+        steps, minutes, images_per_second: of training.
+        skipped: pictures that could not be read; they are listed in `skipped.jsonl`.
+        metrics: the last loss and the last on-line evaluation.
+    """
+
+    model: str
+    objective: str
+    trunk_parameters: int
+    steps: int
+    minutes: float
+    images_per_second: float
+    skipped: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Pretraining:
+    """One label-free run, from a source to an artefact.
+
+    Attributes:
+        name: of the recipe.
+        data: what to learn from.
+        out: folder of the run and of the artefact.
+        trunk, objective, pooling: what learns, how, and how its tokens become one vector.
+        engine: settings of the loop.
+        steps, minutes: how long; at most one is given.
+        seed: of weights, order and augmentation.
+        resume: go on from the checkpoint in `out`.
+        probe: labelled pictures for the on-line k-NN.
+        listeners: told about the run.
+    """
+
+    name: str
+    data: Source
+    out: Path
+    trunk: TrunkConfig
+    objective: ObjectiveConfig
+    pooling: pool.Config
+    engine: Settings
+    steps: int | None
+    minutes: float | None
+    seed: int
+    resume: bool
+    probe: Splits | None
+    listeners: Sequence[Listener]
+
+    def run(self) -> TrainingReport:
+        """Train and save.
+
+        Raises:
+            InputError: a setting, the folder or the data is unusable.
+            TooManyBrokenError: too much of the data cannot be read.
+            TrainingStoppedError: the loss is not finite or the representation collapsed.
+            InterruptedRunError: the run was stopped from outside and can be resumed.
+        """
+        budget = self._budget()
+        check_run_folder(self.out, self.resume)
+        torch.manual_seed(derive(self.seed, "weights"))
+        trunk = self.trunk.build()
+        objective = self.objective.build(trunk)
+        num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        skipped = Skipped(self.out / "skipped.jsonl")
+        batches = ViewLoader(
+            Cached(self.data, CACHE_BYTES),
+            objective.views(),
+            self.engine.batch_size,
+            self.seed,
+            num_threads,
+            skipped,
+        )
+        splits = self.probe or labelled_splits(self.data, self.seed)
+        probes = [OnlineKnn(splits, self.pooling, trunk.image_size, self.seed, num_threads)] if splits else []
+        self.out.mkdir(parents=True, exist_ok=True)
+        engine = Engine(self.engine, budget, self.out, [*self.listeners, *self._logs()], probes, self._identity())
+        outcome = engine.fit(objective, batches, self.resume)
+        skipped.finish()
+        return self._keep(outcome, skipped.count)
+
+    def _budget(self) -> Budget:
+        if self.steps is not None and self.minutes is not None:
+            raise InputError("--steps or --minutes", "both came", "drop one of them")
+        if self.steps is not None:
+            if self.steps < 1:
+                raise InputError("a positive --steps", f"{self.steps} came", "give at least 1")
+            return Steps(self.steps)
+        minutes = DEFAULT_MINUTES if self.minutes is None else self.minutes
+        if not minutes > 0:
+            raise InputError("a positive --minutes", f"{minutes} came", "give more than 0")
+        return Minutes(minutes)
+
+    def _logs(self) -> list[Listener]:
+        logs: list[Listener] = [JsonLines(self.out / "log.jsonl")]
+        if TensorBoard.available():
+            logs.append(TensorBoard(self.out / "tensorboard"))
+        return logs
+
+    def _identity(self) -> Mapping[str, str]:
+        """What must be the same when the run is resumed."""
+        return {
+            "recipe": self.name,
+            "data": f"{self.data.name} ({len(self.data)} pictures)",
+            "trunk": _short(self.trunk),
+            "objective": _short(self.objective),
+            "engine": _short(self.engine),
+            "seed": str(self.seed),
+        }
+
+    def _keep(self, outcome: Outcome, num_skipped: int) -> TrainingReport:
+        """Save the trunk as an artefact that embeds pictures."""
+        model = encoder.Config(trunk=self.trunk, pool=self.pooling).build()
+        model.trunk.load_state_dict(outcome.trunk.state_dict())
+        shown = ("loss", "knn_accuracy", "images_per_second", "spread")
+        metrics = {name: outcome.figures[name] for name in shown if name in outcome.figures}
+        card = Card.now(
+            title=f"A trunk trained by {self.name}",
+            data=f"{self.data.name}: {len(self.data)} pictures, {num_skipped} of those met unreadable",
+            command=self._command(),
+            seconds=outcome.seconds,
+            settings={**self._identity(), "steps": str(outcome.steps)},
+            metrics=metrics,
+        )
+        save_model(model, self.out, card)
+        return TrainingReport(
+            model=str(self.out),
+            objective=self.name,
+            trunk_parameters=sum(parameter.numel() for parameter in model.trunk.parameters()),
+            steps=outcome.steps,
+            minutes=outcome.seconds / 60,
+            images_per_second=metrics.get("images_per_second", 0.0),
+            skipped=num_skipped,
+            metrics=metrics,
+        )
+
+    def _command(self) -> str:
+        """The shell command that makes this run again."""
+        words = ["chiasm", "train", self.name.replace("_", "-"), "--data", self.data.name, "--out", str(self.out)]
+        for prefix, config in (("trunk", self.trunk), ("objective", self.objective), ("engine", self.engine)):
+            for path, value in _flat(config.model_dump(mode="json", exclude_defaults=True), prefix):
+                words += [f"--{path.replace('_', '-')}", str(value)]
+        if self.steps is not None:
+            words += ["--steps", str(self.steps)]
+        elif self.minutes is not None:
+            words += ["--minutes", f"{self.minutes:g}"]
+        return shlex.join([*words, "--seed", str(self.seed)])
+
+
+def _short(config: Config) -> str:
+    """Settings that differ from the defaults, in a fixed order."""
+    pairs = sorted(_flat(config.model_dump(mode="json", exclude_defaults=True), ""))
+    return " ".join(f"{path}={value}" for path, value in pairs) or "defaults"
+
+
+def _flat(values: Mapping[str, object], prefix: str) -> Iterable[tuple[str, object]]:
+    for name, value in values.items():
+        path = f"{prefix}.{name}" if prefix else name
+        if isinstance(value, Mapping):
+            yield from _flat(value, path)
+        else:
+            yield path, value
