@@ -1,0 +1,103 @@
+"""Pictures in memory and a model that sees their colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from chiasm.core.errors import BrokenPictureError
+from chiasm.core.example import Example, Source, Splits
+from chiasm.core.predictors import Embeddings
+
+
+class Pictures:
+    """A source of given pictures; a picture of None is broken."""
+
+    def __init__(
+        self, name: str, pictures: Sequence[np.ndarray | None], labels: Sequence[int | None], classes: tuple[str, ...]
+    ) -> None:
+        self.name = name
+        self.classes = classes
+        self._pictures = pictures
+        self._labels = labels
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def key(self, index: int) -> str:
+        return f"{index:04}"
+
+    def label(self, index: int) -> int | None:
+        return self._labels[index]
+
+    def read(self, index: int, min_side_px: int | None = None) -> Example:
+        picture = self._pictures[index]
+        if picture is None:
+            raise BrokenPictureError(self.key(index), "torn")
+        return Example(self.key(index), picture, self._labels[index])
+
+
+class MeanColour:
+    """Mean colour around mid-grey as a vector, with noise of a given strength."""
+
+    def __init__(self, name: str = "colour", noise: float = 0.0) -> None:
+        self.name = name
+        self.fingerprint = f"{name}-{noise}"
+        self.embed_dim = 3
+        self._noise = noise
+
+    def embed(self, source: Source) -> Embeddings:
+        vectors, keys, labels, skipped = [], [], [], []
+        for index in range(len(source)):
+            try:
+                example = source.read(index)
+            except BrokenPictureError as error:
+                skipped.append((error.key, error.reason))
+                continue
+            vectors.append(example.picture.reshape(-1, 3).mean(axis=0) / 127.5 - 1)
+            keys.append(example.key)
+            labels.append(-1 if example.label is None else example.label)
+        noise = self._noise * np.random.default_rng(0).normal(size=(len(keys), 3))
+        array = (np.array(vectors).reshape(-1, 3) + noise).astype(np.float32)
+        # As a cache mapped from a file would be.
+        array.flags.writeable = False
+        return Embeddings(array, tuple(keys), np.array(labels, dtype=np.int64), source.classes, tuple(skipped))
+
+
+Maker = Callable[..., Pictures]
+_COLOURS = ((200, 60, 60), (60, 200, 60), (60, 60, 200))
+
+
+@pytest.fixture
+def pictures() -> type[Pictures]:
+    return Pictures
+
+
+@pytest.fixture
+def mean_colour() -> type[MeanColour]:
+    return MeanColour
+
+
+@pytest.fixture
+def coloured() -> Maker:
+    """Make a source of small pictures in the colours of three classes, more or less."""
+
+    def make(
+        name: str, num_each: int, seed: int, spread: float = 25.0, classes: tuple[str, ...] = ("r", "g", "b")
+    ) -> Pictures:
+        generator = np.random.default_rng(seed)
+        labels = [label for label in range(len(classes)) for _ in range(num_each)]
+        made = []
+        for label in labels:
+            colour = np.array(_COLOURS["rgb".index(classes[label])]) + spread * generator.normal(size=3)
+            made.append((np.zeros((8, 10, 3)) + colour).clip(0, 255).astype(np.uint8))
+        return Pictures(name, made, labels, classes)
+
+    return make
+
+
+@pytest.fixture
+def splits(coloured: Maker) -> Splits:
+    return Splits(coloured("train", 12, 0), coloured("test", 8, 1))
