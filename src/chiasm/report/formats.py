@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import SupportsFloat
 
 MISSING = "–"
 
@@ -13,36 +15,30 @@ def text(value: object) -> str:
     return MISSING if value is None else str(value)
 
 
-def count(value: float | None) -> str:
+def count(value: SupportsFloat | None) -> str:
     """A whole number with thousands separated: 12 345."""
-    return MISSING if value is None else f"{value:,.0f}".replace(",", "\u202f")
+    return _fixed(value, 0)
 
 
-def number(num_decimals: int) -> Callable[[float | None], str]:
+def number(num_decimals: int) -> Callable[[SupportsFloat | None], str]:
     """A number with fixed decimals, so that a column lines up: `number(2)(3.14159)` is `3.14`."""
-
-    def show(value: float | None) -> str:
-        if value is None or math.isnan(value):
-            return MISSING
-        return f"{value:,.{num_decimals}f}".replace(",", "\u202f").replace("-", "\u2212")
-
-    return show
+    return partial(_fixed, num_decimals=num_decimals)
 
 
-def percent(num_decimals: int) -> Callable[[float | None], str]:
+def percent(num_decimals: int) -> Callable[[SupportsFloat | None], str]:
     """A share from 0 to 1 as percent without the sign, which belongs in the title: `percent(1)(0.5)` is `50.0`."""
-    plain = number(num_decimals)
-    return lambda value: MISSING if value is None else plain(100 * value)
+    return partial(_fixed, num_decimals=num_decimals, factor=100)
 
 
-def compact(value: float | None) -> str:
+def compact(value: SupportsFloat | None) -> str:
     """Three significant digits, no exponent where one can do without: `0.0123`, `8.42`, `1 250`."""
-    if value is None or math.isnan(value):
+    if value is None or math.isnan(float(value)):
         return MISSING
-    if value != 0 and not 1e-4 <= abs(value) < 1e9:
-        return f"{value:.3g}".replace("-", "\u2212")
-    magnitude = math.floor(math.log10(abs(value))) if value else 0
-    shown = number(max(0, 2 - magnitude))(value)
+    plain = float(value)
+    if plain != 0 and not 1e-4 <= abs(plain) < 1e9:
+        return f"{plain:.3g}".replace("-", "\u2212")
+    magnitude = math.floor(math.log10(abs(plain))) if plain else 0
+    shown = _fixed(plain, max(0, 2 - magnitude))
     return shown.rstrip("0").rstrip(".") if "." in shown else shown
 
 
@@ -59,3 +55,9 @@ def plain_line(line: str) -> str:
     """One line that XML can hold: control characters and line ends become blanks, lone surrogates a mark."""
     printable = "".join(character if character.isprintable() else " " for character in line)
     return printable.encode("utf-8", "replace").decode("utf-8")
+
+
+def _fixed(value: SupportsFloat | None, num_decimals: int, factor: float = 1.0) -> str:
+    if value is None or math.isnan(float(value)):
+        return MISSING
+    return f"{factor * float(value):,.{num_decimals}f}".replace(",", "\u202f").replace("-", "\u2212")

@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 from chiasm.core.files import write_text
 from chiasm.report import palette
@@ -34,7 +33,7 @@ class Section:
     aside: str = ""
     blocks: list[Block] = field(default_factory=list)
 
-    def add(self, *blocks: Block) -> Self:
+    def add(self, *blocks: Block) -> Section:
         """Append blocks."""
         self.blocks.extend(blocks)
         return self
@@ -60,7 +59,7 @@ class Page:
     blocks: list[Block] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
 
-    def add(self, *sections: Section) -> Self:
+    def add(self, *sections: Section) -> Page:
         """Append sections."""
         self.sections.extend(sections)
         return self

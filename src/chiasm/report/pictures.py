@@ -9,7 +9,6 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -19,6 +18,7 @@ from chiasm.report import palette
 from chiasm.report._templates import render
 
 _EXACT_AREA_PX = 64 * 64
+_MAX_DRAWING_COLOURS = 256
 _TINY_SIDE_PX = 64
 _WEBP_QUALITY = 82
 
@@ -81,7 +81,7 @@ class Picture:
         mark: Mark | None = None,
         legend: Sequence[Swatch] = (),
         max_side_px: int = 640,
-    ) -> Self:
+    ) -> Picture:
         """Encode pixels; a picture with a side longer than `max_side_px` is made smaller first."""
         small = thumbnail(pixels, max_side_px)
         return cls(data_uri(small), small.shape[1], small.shape[0], alt, caption, mark, legend)
@@ -120,13 +120,11 @@ class ContactSheet:
 
 
 def data_uri(pixels: UInt8[np.ndarray, "H W 3"]) -> str:
-    """Encode a picture: without loss where it is small or synthetic enough, else as WebP."""
+    """Encode a picture: without loss as PNG where it is small or a drawing of few colours, else as WebP."""
     image = Image.fromarray(pixels)
-    png = _encoded(image, "PNG", optimize=True)
-    if image.width * image.height <= _EXACT_AREA_PX:
-        return _uri("image/png", png)
-    webp = _encoded(image, "WEBP", quality=_WEBP_QUALITY, method=4)
-    return _uri("image/png", png) if len(png) <= len(webp) else _uri("image/webp", webp)
+    if image.width * image.height <= _EXACT_AREA_PX or image.getcolors(_MAX_DRAWING_COLOURS) is not None:
+        return _uri("image/png", _encoded(image, "PNG", optimize=True))
+    return _uri("image/webp", _encoded(image, "WEBP", quality=_WEBP_QUALITY, method=4))
 
 
 def thumbnail(pixels: UInt8[np.ndarray, "H W 3"], max_side_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
@@ -143,10 +141,9 @@ def square_thumbnail(pixels: UInt8[np.ndarray, "H W 3"], side_px: int) -> UInt8[
     """The central square of the picture, `side_px` wide; smaller pictures are enlarged."""
     height, width = pixels.shape[:2]
     side = min(height, width)
-    left, top = (width - side) / 2, (height - side) / 2
-    image = Image.fromarray(pixels)
-    box = (left, top, left + side, top + side)
-    return np.asarray(image.resize((side_px, side_px), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
+    left, top = (width - side) // 2, (height - side) // 2
+    centre = Image.fromarray(pixels[top : top + side, left : left + side])
+    return np.asarray(centre.resize((side_px, side_px), Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
 def mosaic(pictures: UInt8[np.ndarray, "B H W 3"], num_columns: int, gap_px: int = 1) -> UInt8[np.ndarray, "_ _ 3"]:

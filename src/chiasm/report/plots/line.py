@@ -47,6 +47,15 @@ class Series:
     high: Shaped[np.ndarray, " S"] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where a curve ends, for its name."""
+
+    name: str
+    value: float
+    colour: str
+
+
 def curves(
     series: Sequence[Series],
     x_label: str = "step",
@@ -75,23 +84,23 @@ def curves(
     Raises:
         InputError: there is no series, or one has no point.
     """
-    if not series or any(len(one.steps) == 0 for one in series):
+    if not series or any(len(one.steps) == 0 for one in (*series, *references)):
         raise InputError("curves with at least one point each", "an empty one came", "leave it out")
     with canvas(width_px, height_px) as figure:
         axes = figure.add_subplot()
         _scale(axes, x_scale, y_scale)
-        labels = [_curve(axes, one, index, smoothing) for index, one in enumerate(series)]
+        ends = [_curve(axes, one, index, smoothing) for index, one in enumerate(series)]
         for one in references:
             colour = palette.SOFT.light
             axes.plot(one.steps, one.values, color=colour, linewidth=1.2, linestyle=(0, (2, 2)), zorder=1)
-            labels.append(_end_label(axes, one.name, float(one.values[-1]), colour))
+            ends.append(_End(one.name, float(one.values[-1]), colour))
         _few_ticks(axes, series)
         axes.set_xlabel(plain_line(x_label), loc="right")
         axes.set_title(plain_line(y_label), loc="left", fontsize=12, color=palette.SOFT.light, pad=10)
         axes.margins(x=0.01)
         axes.grid(visible=False, axis="x")
         axes.spines["left"].set_visible(False)
-        _spread(figure, labels)
+        _spread(figure, [_end_label(axes, end) for end in ends])
         alt = f"Curves of {y_label or 'values'} over {x_label}. " + " ".join(_told(one) for one in series)
         return Plot(to_svg(figure, plain_line(alt)), plain_line(alt), title, caption)
 
@@ -128,13 +137,14 @@ def thinned(values: Float[np.ndarray, " S"], max_points: int) -> Int[np.ndarray,
     return np.array(sorted(chosen))
 
 
-def _curve(axes: Axes, series: Series, index: int, smoothing: float) -> Text:
+def _curve(axes: Axes, series: Series, index: int, smoothing: float) -> _End:
     colour = palette.SERIES[index % len(palette.SERIES)].light
     steps, raw = series.steps.astype(float), series.values.astype(float)
     raw = np.where(np.isfinite(raw), raw, np.nan)
     main = smoothed(raw, smoothing)
     if series.low is not None and series.high is not None:
-        axes.fill_between(steps, series.low, series.high, color=colour, alpha=0.16, linewidth=0)
+        known = np.isfinite(series.low) & np.isfinite(series.high)
+        axes.fill_between(steps[known], series.low[known], series.high[known], color=colour, alpha=0.16, linewidth=0)
     if smoothing > 0:
         shown = thinned(raw, _MAX_DRAWN_POINTS)
         axes.plot(steps[shown], raw[shown], color=colour, linewidth=1.0, alpha=0.28)
@@ -143,13 +153,14 @@ def _curve(axes: Axes, series: Series, index: int, smoothing: float) -> Text:
     marker = {"marker": "o", "markersize": 5} if len(shown) <= _FEW_POINTS else {}
     axes.plot(steps[shown], main[shown], color=colour, linestyle=style, **marker)
     finite = main[np.isfinite(main)]
-    return _end_label(axes, series.name, float(finite[-1]) if len(finite) else 0.0, colour)
+    return _End(series.name, float(finite[-1]) if len(finite) else np.nan, colour)
 
 
-def _end_label(axes: Axes, name: str, value: float, colour: str) -> Text:
-    place = axes.get_yaxis_transform()
-    shown = elided(name, MAX_NAME_CHARACTERS)
-    return axes.text(1.015, value, shown, transform=place, color=colour, va="center", fontsize=12)
+def _end_label(axes: Axes, end: _End) -> Text:
+    """The name at the end of the curve; a curve without any finite value is named at the foot."""
+    height = end.value if np.isfinite(end.value) else axes.get_ylim()[0]
+    shown = elided(end.name, MAX_NAME_CHARACTERS)
+    return axes.text(1.015, height, shown, transform=axes.get_yaxis_transform(), color=end.colour, va="center")
 
 
 def _spread(figure: Figure, labels: Sequence[Text]) -> None:

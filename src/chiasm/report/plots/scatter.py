@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SHAPES = ("o", "s", "^", "D", "v", "P")
-_MAX_VECTOR_POINTS = 1500
 _MAX_SHOWN_CLASSES = 24
 _MAX_LEGEND_CHARACTERS = 18
 _LEGEND_COLUMN_PX = 144
@@ -181,8 +180,8 @@ def _scattered(axes: Axes, group: _Group, points: Float[np.ndarray, "S 2"]) -> A
         c=group.colour.light,
         marker=group.shape,
         linewidths=0,
+        clip_on=False,
         alpha=0.8,
-        rasterized=len(points) > _MAX_VECTOR_POINTS,
     )
 
 
