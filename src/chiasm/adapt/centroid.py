@@ -1,6 +1,6 @@
 """Nearest class centroid on the unit sphere: the few-shot classifier with nothing to fit.
 
-Paper: Snell et al., 2017, "Prototypical Networks for Few-shot Learning" (arXiv 1703.05175), section 2.3: a softmax over
+Paper: Snell et al., 2017, "Prototypical Networks for Few-shot Learning" (arXiv 1703.05175), section 2.2: a softmax over
     the negated distances to the mean of each class.
 Differs: vectors and centroids are of unit length and compared by cosine, divided by a fixed temperature.
 """

@@ -1,7 +1,7 @@
 """Logistic regression on few labelled vectors, as strict as cross-validation on them says.
 
 Paper: Radford et al., 2021, "Learning Transferable Visual Models From Natural Language Supervision" (arXiv 2103.00020),
-    section 3.2: logistic regression on frozen features is the evaluation whose penalty alone is tuned.
+    appendix A.3: logistic regression by L-BFGS on frozen features, of which only the penalty is tuned.
 Differs: the penalty is chosen by stratified cross-validation on the shots themselves, by log loss (few shots make
     accuracy a staircase), from a short grid; with too few shots of a class for that, a fixed default is used.
 """

@@ -1,8 +1,8 @@
 """Multinomial logistic regression on features: the linear model behind few-shot adaptation and the linear probe.
 
-Each dimension is standardised (as by the affine-free batch normalisation that linear probes put before the layer,
-He et al., 2022, arXiv 2111.06377, section 4.1), then all are divided by the square root of their number, so that
-vectors have a mean squared length of 1 and one `inverse_penalty` means the same for narrow and for wide features.
+Each dimension is standardised (as by the batch normalisation without scale and shift that linear probes put before the
+layer: He et al., 2022, arXiv 2111.06377, appendix A.1), then all are divided by the square root of their number, so
+that vectors have a mean squared length of 1 and one `inverse_penalty` means the same for narrow and for wide features.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 _MAX_ITERATIONS = 2000
+# Examples x dimensions x classes below which a second thread costs more in waiting than it saves in work: the solver
+# makes thousands of small matrix products, and on a busy machine each of them waits for the slowest thread.
+_WORTH_THREADS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ def fit_logistic(
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     numbers = vectors.astype(np.float64)
     mean = numbers.mean(axis=0)
@@ -74,7 +78,8 @@ def fit_logistic(
     if len(present) == 1:
         return LogisticFit(mean, scale, weights, bias, converged=True)
     solver = LogisticRegression(C=inverse_penalty, max_iter=_MAX_ITERATIONS)
-    with warnings.catch_warnings():
+    num_threads = 1 if numbers.size * len(present) < _WORTH_THREADS else None
+    with warnings.catch_warnings(), threadpool_limits(num_threads, user_api="blas"):
         # Told in `converged` instead of on stderr.
         warnings.simplefilter("ignore", ConvergenceWarning)
         solver.fit((numbers - mean) / scale, labels)

@@ -98,7 +98,7 @@ def classify(
     if bootstrap < 1:
         raise InputError("at least one bootstrap draw", f"{bootstrap} came", "1000 is usual")
     known = model.embed(_draw(examples, shots, seed))
-    counts = _count(known, examples)
+    counts = _count(known.labels, examples, "a readable example")
     asked = model.embed(data)
     classifier = learner.fit(known.vectors, known.labels, len(examples.classes))
     probabilities = classifier.probabilities(asked.vectors)
@@ -128,7 +128,7 @@ def _draw(examples: Source, shots: int | None, seed: int) -> Source:
     """The examples to learn from: those with a class, or some of each class.
 
     Raises:
-        InputError: there are no classes, fewer than one shot is asked for, or a class is empty.
+        InputError: there are no classes, a class is empty, or fewer than one shot is asked for.
     """
     if not examples.classes:
         raise InputError(
@@ -137,24 +137,25 @@ def _draw(examples: Source, shots: int | None, seed: int) -> Source:
     if shots is not None and shots < 1:
         raise InputError("at least one shot per class", f"{shots} came", "ask for one or more, or leave it out for all")
     positions = range(len(examples))
-    labels = np.array([-1 if (label := examples.label(position)) is None else label for position in positions])
+    labels = np.array([-1 if (label := examples.label(position)) is None else label for position in positions], int)
     chosen = labels >= 0
+    _count(labels[chosen], examples, "an example")
     if shots is not None:
         chosen &= rank_in_class(labels, stream(seed, "shots")) < shots
     return Subset(examples, np.flatnonzero(chosen).tolist(), examples.name)
 
 
-def _count(known: Embeddings, examples: Source) -> Int[np.ndarray, " K"]:
-    """Readable examples of each class.
+def _count(labels: Int[np.ndarray, " B"], examples: Source, what: str) -> Int[np.ndarray, " K"]:
+    """How often each class occurs; `what` says in the error what a class lacks.
 
     Raises:
-        InputError: a class has none.
+        InputError: a class does not occur.
     """
-    counts = np.bincount(known.labels, minlength=len(examples.classes))
+    counts = np.bincount(labels, minlength=len(examples.classes))
     if (counts == 0).any():
         empty = examples.classes[int(counts.argmin())]
         raise InputError(
-            f"at least one readable example of each class in {examples.name}",
+            f"{what} of each class in {examples.name}",
             f"{empty!r} has none",
             "add a picture of it or remove the class",
         )

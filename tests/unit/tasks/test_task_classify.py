@@ -142,7 +142,14 @@ def test_bad_input_is_told_in_one_line(encoder, folder, colours, unknown, learne
         classify(encoder, labelled, plain, learner, bootstrap=0)
     with pytest.raises(InputError, match=r"ending in \.csv or \.parquet"):
         classify(encoder, labelled, plain, learner, out=tmp_path / "answers.txt")
-    assert encoder.seen == []
     (colours / "yak").mkdir()
-    with pytest.raises(InputError, match="'yak' has none"):
+    with pytest.raises(InputError, match="an example of each class .* but 'yak' has none"):
         classify(encoder, folder(colours), plain, learner)
+    assert encoder.seen == []
+
+
+def test_a_class_whose_pictures_are_all_broken_is_named(encoder, folder, colours, unknown, learner) -> None:
+    (colours / "yak").mkdir()
+    (colours / "yak" / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="a readable example of each class .* but 'yak' has none"):
+        classify(encoder, folder(colours), folder(unknown), learner)
