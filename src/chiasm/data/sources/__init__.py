@@ -1,1 +1,11 @@
-"""Source formats; one file per format."""
+"""Source formats; one file per format, and the file's name is its scheme (`table:labels.csv`).
+
+Every module offers
+- a function with the module's own name, `(where, name) -> Source`: opens exactly `where`; `name` is how it is called;
+- `splits(where) -> {split: where}`: the splits that can be reached from `where`, each with the text that opens it;
+  empty where there are none.
+
+Formats that lie at a path also offer
+- `recognises(path) -> bool`, so that they need no scheme;
+- `PRECEDENCE`: formats with smaller numbers are asked first.
+"""

@@ -1,0 +1,159 @@
+"""From the text a person writes to a source: `photos/`, `labels.csv?split=val`, `train-{0000..0004}.tar`, `world`.
+
+The grammar is `[scheme:]where[?option=value&...]`. Without a scheme the format is told from what lies at the path.
+
+Splits: where a source has splits (subfolders `train/` and `test/`, a split column, shards named after splits, a saved
+dictionary of data sets) and the text names none of them, the training split is meant: nothing trains on test pictures
+by accident. `open_source(text, "test")` and the text that a source gives as its name reach the others.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from chiasm.core.errors import InputError, UnknownNameError, nearest
+from chiasm.core.example import Source, Splits
+from chiasm.data.sources._files import entries
+from chiasm.data.sources._formats import SOURCES, format_of
+from chiasm.data.sources._splits import TEST_NAMES, TRAIN_NAMES, cut_split, first_of
+from chiasm.data.splits import align, derive, derived_part
+
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9_+-]+):(?P<where>.*)", re.DOTALL)
+_KINDS = "a folder of pictures, a table (.csv, .tsv, .parquet), tar shards or a saved data set"
+
+
+def open_source(spec: str, split: str | None = None) -> Source:
+    """Open what a text names.
+
+    Args:
+        spec: `[scheme:]where[?option=value&...]`, as the module's docstring says.
+        split: one of the source's splits; None: the one that `spec` names, else the training split, else everything.
+
+    Raises:
+        InputError: nothing usable lies there, or the source has no splits although one was asked for.
+        UnknownNameError: the scheme, split or option is not known; the nearest one is offered.
+    """
+    part = derived_part(spec)
+    if part is not None:
+        if split is not None:
+            raise InputError(
+                "a derived split or a split, not both", f"{spec} came with split {split}", "drop one of them"
+            )
+        train, test = derive(open_source(part.spec), part.seed)
+        return test if part.is_test else train
+    target = _resolve(spec)
+    available = target.module.splits(target.where)
+    if split is None:
+        if available and target.where not in available.values():
+            target = target.at(available[first_of(TRAIN_NAMES, available) or next(iter(available))])
+    elif split in available:
+        target = target.at(available[split])
+    elif available:
+        raise UnknownNameError(f"split of {spec}", split, available)
+    else:
+        raise InputError(f"a source with a split {split!r}", f"{spec} has no splits", "leave the split out")
+    return target.open()
+
+
+def open_splits(spec: str, seed: int = 0) -> Splits:
+    """Open a training and a test source over the same classes.
+
+    The source's own splits are used where it has a training and a test (else validation) split, also when `spec` names
+    one of them. Otherwise four fifths of the pictures of each class are drawn for training and one fifth for testing;
+    the names of such sources say so (`photos/?derived=train&seed=0`) and open them again.
+
+    Args:
+        spec: as for `open_source`.
+        seed: of the drawn split; without effect where the source has splits of its own.
+
+    Raises:
+        InputError: also where there are too few pictures to draw a split.
+        UnknownNameError: the scheme or option is not known.
+    """
+    part = derived_part(spec)
+    if part is not None:
+        return Splits(*derive(open_source(part.spec), part.seed))
+    target = _resolve(spec)
+    available = target.module.splits(target.where)
+    train, test = first_of(TRAIN_NAMES, available), first_of(TEST_NAMES, available)
+    if train and test:
+        return Splits(*align(target.at(available[train]).open(), target.at(available[test]).open()))
+    return Splits(*derive(open_source(spec), seed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A source format and the text it understands."""
+
+    scheme: str
+    module: ModuleType
+    where: str
+
+    def at(self, where: str) -> _Target:
+        return _Target(self.scheme, self.module, where)
+
+    def open(self) -> Source:
+        return SOURCES.function(self.scheme)(self.where, self._name())
+
+    def _name(self) -> str:
+        """The shortest text that leads back here: the scheme is left out where the path alone would be understood."""
+        if hasattr(self.module, "recognises") and format_of(cut_split(self.where)[0]) == self.scheme:
+            return self.where
+        return f"{self.scheme}:{self.where}"
+
+
+def _resolve(spec: str) -> _Target:
+    try:
+        return _found(spec)
+    except OSError as error:
+        raise InputError("a path that can be read", f"{spec} cannot ({error.strerror})", "check the path") from None
+
+
+def _found(spec: str) -> _Target:
+    if not spec.strip():
+        raise InputError(_KINDS, "an empty text came", "name one")
+    with_scheme = _SCHEME.fullmatch(spec)
+    path = Path(spec).expanduser()
+    if with_scheme and not path.exists():
+        scheme, where = with_scheme["scheme"].lower().replace("-", "_"), with_scheme["where"]
+        if where.startswith("//"):
+            raise InputError("a path on this machine", f"the address {spec} came", "download it and give the folder")
+        module = SOURCES.module(scheme)
+        if hasattr(module, "recognises"):
+            place, _ = cut_split(where)
+            if not place.exists() and not module.recognises(place):
+                raise _unusable(place)
+        return _Target(scheme, module, where)
+    bare, _, options = spec.partition("?")
+    if bare in SOURCES.names() and not Path(bare).exists() and not hasattr(SOURCES.module(bare), "recognises"):
+        return _Target(bare, SOURCES.module(bare), f"?{options}" if options else "")
+    where = str(path)
+    place, _ = cut_split(where)
+    scheme = format_of(place)
+    if scheme is None:
+        raise _unusable(place)
+    return _Target(scheme, SOURCES.module(scheme), where)
+
+
+def _unusable(path: Path) -> InputError:
+    """Why nothing can be opened at a path."""
+    if path.is_dir():
+        found = sorted(entry.name for entry in entries(path))
+        came = f"{path} is empty" if not found else f"{path} holds none ({_some(found)})"
+        return InputError("a folder with pictures in it", came, "check the path or add pictures")
+    if path.is_symlink() and not path.exists():
+        return InputError(_KINDS, f"{path} is a link that leads nowhere", "repair the link")
+    if path.exists():
+        return InputError(_KINDS, f"{path} is none of these", "give its folder, or convert it")
+    parent = next(folder for folder in path.parents if folder.is_dir())
+    near = nearest(path.relative_to(parent).parts[0], [entry.name for entry in entries(parent)])
+    do = f"did you mean {str(parent / near)!r}" if near else "check the path"
+    return InputError(_KINDS, f"nothing exists at {path}", do)
+
+
+def _some(names: list[str]) -> str:
+    """The first few names."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

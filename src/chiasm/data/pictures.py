@@ -1,0 +1,224 @@
+"""`PictureLoader`: all readable pictures of a source once, in order, at one size: for embedding, scoring and indexing.
+
+Pictures are decoded (JPEG at reduced scale where that suffices) and fitted to a square in threads, a bounded number of
+them ahead of the consumer. Training has a loader of its own, which augments.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from math import ceil
+from threading import Event
+from typing import Final, Protocol
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from chiasm.core.errors import BrokenPictureError, InputError
+from chiasm.core.example import Example, Source
+from chiasm.data.skipped import Skipped
+
+# Pictures per piece of work: enough that handing work to a thread costs little even for pictures of 32 px.
+_PIECE = 8
+
+
+class Fit(Protocol):
+    """How a picture of any shape becomes a square."""
+
+    def min_side_px(self, size_px: int) -> int:
+        """The shorter side in pixels below which a smaller version of the picture would lose detail."""
+        ...
+
+    def __call__(self, picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
+        """The square of `size_px` pixels a side."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CentreCrop:
+    """The square in the middle, its side a share of the picture's shorter side.
+
+    The square is cut out first and then resized, by pixel area when it shrinks and bicubically when it grows. Up to
+    half a pixel that equals resizing the shorter side and cropping the middle, but it cannot run out of memory on a
+    picture of 1 x 60,000 pixels.
+
+    Attributes:
+        share: side of the square over the shorter side, above 0 and at most 1; "resize to 256, crop 224" is 0.875.
+    """
+
+    share: float = 1.0
+
+    def min_side_px(self, size_px: int) -> int:
+        return ceil(size_px / self.share)
+
+    def __call__(self, picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
+        height, width, _ = picture.shape
+        side = max(round(min(height, width) * self.share), 1)
+        top, left = (height - side) // 2, (width - side) // 2
+        return resized(picture[top : top + side, left : left + side], size_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Squash:
+    """The whole picture, its proportions given up."""
+
+    def min_side_px(self, size_px: int) -> int:
+        return size_px
+
+    def __call__(self, picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
+        return resized(picture, size_px)
+
+
+def resized(picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
+    """A picture as a square: a side that shrinks is averaged over pixel areas, one that grows is bicubic."""
+    height, width, _ = picture.shape
+    shrunk = min(width, size_px), min(height, size_px)
+    if shrunk != (width, height):
+        picture = cv2.resize(picture, shrunk, interpolation=cv2.INTER_AREA)
+    if shrunk != (size_px, size_px):
+        picture = cv2.resize(picture, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
+    return picture
+
+
+WHOLE_CENTRE: Final = CentreCrop()
+
+
+@dataclass(frozen=True, slots=True)
+class PictureBatch:
+    """Some readable pictures of a source.
+
+    Attributes:
+        images: RGB, 0 to 255, with channels last in memory.
+        keys: identity of each picture.
+        labels: class index of each picture, -1 where it has none.
+        indices: places of the pictures in the source.
+        captions: sentences about each picture; may be empty.
+    """
+
+    images: UInt8[Tensor, "B 3 H W"]
+    keys: tuple[str, ...]
+    labels: Int64[np.ndarray, " B"]
+    indices: Int64[np.ndarray, " B"]
+    captions: tuple[tuple[str, ...], ...]
+
+
+class PictureLoader:
+    """Iterates over a source in its order; every `iter` starts anew.
+
+    Broken pictures are left out and entered into the ledger; every batch but the last is full all the same. When the
+    consumer stops early or anything fails, pending work is dropped and the threads end before control returns.
+
+    Args:
+        source: where the pictures come from.
+        size_px: side of the square pictures.
+        batch_size: pictures per batch.
+        skipped: the ledger; by default one that writes no file and tolerates a share of one in ten.
+        fit: how a picture becomes a square.
+        num_threads: threads that decode; by default as many as there are processors to use.
+        indices: which examples of the source, in which order; by default all.
+
+    Iterating raises:
+        TooManyBrokenError: more of the source is broken than the ledger tolerates, or all of it.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        size_px: int,
+        batch_size: int,
+        skipped: Skipped | None = None,
+        fit: Fit = WHOLE_CENTRE,
+        num_threads: int | None = None,
+        indices: Sequence[int] | None = None,
+    ) -> None:
+        for what, value in (("size_px", size_px), ("batch_size", batch_size), ("num_threads", num_threads)):
+            if value is not None and value < 1:
+                raise InputError(f"a {what} of at least 1", f"{value} came", "change it")
+        self.source = source
+        self.skipped = Skipped() if skipped is None else skipped
+        self._size_px = size_px
+        self._batch_size = batch_size
+        self._fit = fit
+        self._num_threads = num_threads or _num_processors()
+        self._indices: Sequence[int] = range(len(source)) if indices is None else indices
+
+    def __iter__(self) -> Generator[PictureBatch, None, None]:
+        # OpenCV's own threads are switched off for the process: they would only compete with these.
+        cv2.setNumThreads(0)
+        pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="pictures")
+        stopped = Event()
+        try:
+            yield from self._batches(pool, stopped)
+        finally:
+            stopped.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _batches(self, pool: ThreadPoolExecutor, stopped: Event) -> Iterator[PictureBatch]:
+        ready: list[_Fitted] = []
+        under_way: deque[Future[list[_Fitted]]] = deque()
+        num_ahead = self._num_threads + ceil(2 * self._batch_size / _PIECE)
+        starts = iter(range(0, len(self._indices), _PIECE))
+        while True:
+            for start in islice(starts, num_ahead - len(under_way)):
+                under_way.append(pool.submit(self._fitted, self._indices[start : start + _PIECE], stopped))
+            if not under_way:
+                break
+            ready += under_way.popleft().result()
+            self.skipped.check()
+            while len(ready) >= self._batch_size:
+                yield _batch(ready[: self._batch_size])
+                del ready[: self._batch_size]
+        if ready:
+            yield _batch(ready)
+        self.skipped.finish()
+
+    def _fitted(self, indices: Sequence[int], stopped: Event) -> list[_Fitted]:
+        """The readable ones of some pictures; runs in a thread."""
+        fitted: list[_Fitted] = []
+        min_side_px = self._fit.min_side_px(self._size_px)
+        for index in indices:
+            if stopped.is_set():
+                break
+            self.skipped.seen(self.source.key(index))
+            try:
+                example = self.source.read(index, min_side_px)
+            except BrokenPictureError as error:
+                self.skipped.broken(error)
+            else:
+                fitted.append(_Fitted(index, example, self._fit(example.picture, self._size_px)))
+        return fitted
+
+
+def _num_processors() -> int:
+    """How many processors this process may use; macOS and Windows only tell how many there are."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """One picture on its way into a batch."""
+
+    index: int
+    example: Example
+    square: UInt8[np.ndarray, "H W 3"]
+
+
+def _batch(fitted: Sequence[_Fitted]) -> PictureBatch:
+    images = torch.from_numpy(np.stack([one.square for one in fitted]))
+    labels = [-1 if one.example.label is None else one.example.label for one in fitted]
+    return PictureBatch(
+        images=images.permute(0, 3, 1, 2),
+        keys=tuple(one.example.key for one in fitted),
+        labels=np.array(labels, np.int64),
+        indices=np.array([one.index for one in fitted], np.int64),
+        captions=tuple(one.example.captions for one in fitted),
+    )

@@ -1,0 +1,147 @@
+"""What the sources of picture files share: which files are pictures, where they lie, and how they are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePath
+
+from chiasm.core.errors import InputError
+from chiasm.core.example import Example
+from chiasm.data.decode import decode_file
+from chiasm.data.formats import RefusedError, reader_of
+
+# Formats that cannot be read are among them on purpose: such a file is met and reported, not silently left out.
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
+    | {".avif", ".heic", ".heif", ".jp2", ".jxl"}
+)
+
+
+class PictureFiles:
+    """A source over single files.
+
+    Args:
+        name: the text that opens it again.
+        keys: one per picture, in order.
+        locate: the file of a key.
+        classes: class names.
+        labels: class index of each picture; empty where pictures have no class.
+        captions: sentences for each picture; empty where there are none.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        keys: Sequence[str],
+        locate: Callable[[str], Path],
+        classes: Sequence[str] = (),
+        labels: Sequence[int | None] = (),
+        captions: Sequence[tuple[str, ...]] = (),
+    ) -> None:
+        self._name = name
+        self._keys = tuple(keys)
+        self._locate = locate
+        self._classes = tuple(classes)
+        self._labels = tuple(labels)
+        self._captions = tuple(captions)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self._classes
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def key(self, index: int) -> str:
+        return self._keys[index]
+
+    def label(self, index: int) -> int | None:
+        return self._labels[index] if self._labels else None
+
+    def read(self, index: int, min_side_px: int | None = None) -> Example:
+        key = self._keys[index]
+        return Example(
+            key=key,
+            picture=decode_file(self._locate(key), key, min_side_px),
+            label=self.label(index),
+            captions=self._captions[index] if self._captions else (),
+        )
+
+
+def is_hidden(name: str) -> bool:
+    """Left out everywhere: dot files, and what some archivers leave behind."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Entries of a folder that are not hidden, in no particular order.
+
+    Raises:
+        InputError: the folder cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as found:
+            yield from (entry for entry in found if not is_hidden(entry.name))
+    except OSError as error:
+        raise InputError(
+            f"a folder that can be read at {folder}", f"it cannot ({error.strerror})", "check its permissions"
+        ) from None
+
+
+def is_picture_file(entry: os.DirEntry[str]) -> bool:
+    """Whether a directory entry counts as a picture: by its suffix; without a suffix, by its first bytes.
+
+    Whether it can be read is another matter: a text file named `.jpg` counts, and is reported as broken when read.
+    """
+    suffix = PurePath(entry.name).suffix.lower()
+    if suffix:
+        return suffix in PICTURE_SUFFIXES
+    return _begins_like_picture(entry)
+
+
+def _begins_like_picture(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_file():
+        return False
+    try:
+        with Path(entry.path).open("rb") as file:
+            reader_of(file.read(32))
+    except (RefusedError, PermissionError):
+        return False
+    return True
+
+
+def picture_paths(root: Path) -> Iterator[str]:
+    """Pictures at any depth below a folder, as posix paths relative to it, in no particular order.
+
+    Links to folders are followed, except to a folder that the link lies in.
+    """
+    todo: list[tuple[Path, str, tuple[str, ...]]] = [(root, "", (os.path.realpath(root),))]
+    while todo:
+        folder, prefix, above = todo.pop()
+        for entry in entries(folder):
+            if entry.is_dir():
+                real = os.path.realpath(entry.path)
+                if real not in above:
+                    todo.append((Path(entry.path), f"{prefix}{entry.name}/", (*above, real)))
+            elif is_picture_file(entry):
+                yield prefix + entry.name
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Whether there is a picture at any depth."""
+    return next(picture_paths(folder), None) is not None
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Folders directly inside a folder, sorted by name, hidden ones left out."""
+    return sorted(Path(entry.path) for entry in entries(folder) if entry.is_dir())
+
+
+def pictures_inside(folder: Path) -> bool:
+    """Whether a picture lies directly in a folder."""
+    return any(not entry.is_dir() and is_picture_file(entry) for entry in entries(folder))

@@ -1,0 +1,206 @@
+"""A table (CSV, TSV, Parquet) with a column of picture paths and, if it likes, captions, labels and splits.
+
+The columns are found by their names, in any case: paths in `path`, `file`, `filename`, `image` ...; captions in
+`caption`, `captions`, `text` ...; labels in `label`, `class` ...; splits in `split`. Rows that name the same picture
+are merged: their captions are collected in order, which is how caption data sets (Flickr8k, COCO) are usually written.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from chiasm.core.errors import InputError
+from chiasm.core.example import Source
+from chiasm.data.sources._files import PictureFiles
+from chiasm.data.sources._labels import index_labels
+from chiasm.data.sources._splits import cut_split, with_split
+
+PRECEDENCE = 10
+
+PATH_COLUMNS = (
+    "path",
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "file_path",
+    "image",
+    "image_path",
+    "img",
+    "picture",
+)
+CAPTION_COLUMNS = ("caption", "captions", "text", "sentence", "sentences", "description")
+LABEL_COLUMNS = ("label", "class", "class_name", "category", "target")
+SPLIT_COLUMNS = ("split", "subset", "partition")
+
+Columns = dict[str, list[Any]]
+
+
+def recognises(path: Path) -> bool:
+    """Whether it is a file with a table's suffix."""
+    return path.suffix.lower() in _READERS and path.is_file()
+
+
+def splits(where: str) -> dict[str, str]:
+    """The distinct values of the split column."""
+    path, _ = cut_split(where)
+    columns = _read(path)
+    column = _find(columns, SPLIT_COLUMNS)
+    if column is None or _find(columns, PATH_COLUMNS) is None:
+        return {}
+    names = sorted({_text(value) for value in columns[column] if _text(value)})
+    return {name: with_split(path, name) for name in names}
+
+
+def table(where: str, name: str) -> Source:
+    """Open the pictures that a table names, in the order in which it names them first.
+
+    Paths are relative to the table's folder or to a folder `images` beside the table, or absolute. Keys are the paths
+    as the table gives them. A path that leads nowhere is a broken picture, not an error of the table.
+
+    Args:
+        where: path of the table; `?split=train` picks the rows with this value in the split column.
+        name: the text that opens it again.
+
+    Raises:
+        InputError: the file is no such table, has no column of paths, a row without a path, or gives one picture two
+            labels.
+    """
+    path, split = cut_split(where)
+    columns = _read(path)
+    rows = _rows(path, columns, split)
+    labels: list[str | None] = [row.label for row in rows.values()]
+    classes, indices = index_labels(labels, str(path)) if any(label is not None for label in labels) else ((), [])
+    captions = [tuple(row.captions) for row in rows.values()]
+    return PictureFiles(name, list(rows), _locator(path.parent), classes, indices, captions)
+
+
+@dataclass(slots=True)
+class _Row:
+    """What the rows of one picture say together."""
+
+    label: str | None = None
+    captions: list[str] = field(default_factory=list)
+
+
+def _rows(path: Path, columns: Columns, split: str | None) -> dict[str, _Row]:
+    path_column = _find(columns, PATH_COLUMNS)
+    if path_column is None:
+        raise InputError(
+            f"a column of picture paths in {path} ({', '.join(PATH_COLUMNS)})",
+            f"its columns are {', '.join(columns) or 'none'}",
+            "rename the column that holds the paths",
+        )
+    keys = columns[path_column]
+    nothing = [None] * len(keys)
+    captions = columns.get(_find(columns, CAPTION_COLUMNS) or "", nothing)
+    labels = columns.get(_find(columns, LABEL_COLUMNS) or "", nothing)
+    belongs = columns.get(_find(columns, SPLIT_COLUMNS) or "", nothing)
+    rows: dict[str, _Row] = {}
+    for number, (key, caption, label, part) in enumerate(zip(keys, captions, labels, belongs, strict=True), start=1):
+        if split is not None and _text(part) != split:
+            continue
+        if not isinstance(key, str) or not key.strip():
+            raise InputError(
+                f"a picture's path in every row of {path}",
+                f"row {number} has {'none' if key is None or key == '' else type(key).__name__} as {path_column}",
+                "write paths there, or save pictures with the datasets library",
+            )
+        row = rows.setdefault(str(PurePosixPath(key.strip())), _Row())
+        row.captions.extend(_captions(caption))
+        row.label = _agreed(path, key, row.label, _text(label) or None)
+    if not rows:
+        raise InputError(
+            f"rows in {path}" + (f" of split {split}" if split else ""), "there are none", "check the table"
+        )
+    return rows
+
+
+def _agreed(path: Path, key: str, before: str | None, now: str | None) -> str | None:
+    if before is not None and now is not None and before != now:
+        raise InputError(
+            f"one label for each picture in {path}", f"{key} has {before!r} and {now!r}", "correct the table"
+        )
+    return now if before is None else before
+
+
+def _captions(value: Any) -> Iterable[str]:
+    """The captions in one cell: a text, or a list of texts (Parquet)."""
+    values = value if isinstance(value, list) else [value]
+    return [text for text in map(_text, values) if text]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _find(columns: Columns, names: Iterable[str]) -> str | None:
+    """The first column, by the order of `names`, whose name is one of them."""
+    by_lower = {column.strip().lower(): column for column in columns}
+    return next((by_lower[name] for name in names if name in by_lower), None)
+
+
+def _locator(folder: Path) -> Callable[[str], Path]:
+    def locate(key: str) -> Path:
+        beside = folder / key
+        return beside if beside.exists() or not (folder / "images" / key).exists() else folder / "images" / key
+
+    return locate
+
+
+def _read(path: Path) -> Columns:
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None or not path.is_file():
+        raise InputError(f"a table ({', '.join(_READERS)})", f"{path} is none", "check the path")
+    return reader(path)
+
+
+def _read_csv(path: Path) -> Columns:
+    return _read_delimited(path, ",")
+
+
+def _read_tsv(path: Path) -> Columns:
+    return _read_delimited(path, "\t")
+
+
+def _read_delimited(path: Path, delimiter: str) -> Columns:
+    try:
+        # Spreadsheets put a byte order mark first.
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header, *rows = list(csv.reader(file, delimiter=delimiter, strict=True)) or [[]]
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        raise InputError(
+            f"a table in UTF-8 at {path}", f"it cannot be read ({error})", "repair or convert it"
+        ) from None
+    columns: Columns = {name: [] for name in header}
+    for number, row in enumerate(rows, start=1):
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise InputError(
+                f"{len(header)} values in every row of {path}", f"row {number} has {len(row)}", "correct the row"
+            )
+        for name, value in zip(header, row, strict=True):
+            columns[name].append(value)
+    return columns
+
+
+def _read_parquet(path: Path) -> Columns:
+    import pyarrow
+    import pyarrow.parquet
+
+    wanted = {*PATH_COLUMNS, *CAPTION_COLUMNS, *LABEL_COLUMNS, *SPLIT_COLUMNS}
+    try:
+        names = pyarrow.parquet.read_schema(path).names
+        content = pyarrow.parquet.read_table(path, columns=[name for name in names if name.strip().lower() in wanted])
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"a Parquet table at {path}", f"it cannot be read ({error})", "write it again") from None
+    # Columns of no interest are named, for the message that lists them, but not read.
+    return dict.fromkeys(names, []) | content.to_pydict()
+
+
+_READERS: dict[str, Callable[[Path], Columns]] = {".csv": _read_csv, ".tsv": _read_tsv, ".parquet": _read_parquet}
