@@ -11,11 +11,12 @@ from torch import Tensor
 
 from chiasm.core.example import Source
 from chiasm.core.predictors import Embeddings
+from chiasm.core.seeds import derive
 from chiasm.data.pictures import PictureBatch, PictureLoader
 from chiasm.data.skipped import Skipped
 from chiasm.engine.precision import choose
 from chiasm.models._store import load_model
-from chiasm.models.encoder import Encoder
+from chiasm.models.encoder import Config, Encoder
 from chiasm.serve._cache import FeatureCache
 from chiasm.weights import artefact
 
@@ -90,6 +91,20 @@ def open_encoder(name: str) -> PictureEncoder:
     """
     stored = artefact.read(Path(name))
     return PictureEncoder(load_model(stored, Encoder), name, stored.fingerprint, best_device())
+
+
+def untrained_encoder(name: str, seed: int) -> PictureEncoder:
+    """An encoder of the same build as an artefact's, with random weights: the baseline of what training brought.
+
+    Raises:
+        InputError: the folder is missing or no artefact.
+    """
+    stored = artefact.read(Path(name))
+    config = Config.parse(stored.config, str(stored.folder / artefact.CONFIG))
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(seed, "untrained"))
+        model = config.build()
+    return PictureEncoder(model, f"{name}, untrained", f"{stored.fingerprint}-untrained-{seed}", best_device())
 
 
 def best_device() -> torch.device:

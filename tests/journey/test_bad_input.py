@@ -1,0 +1,154 @@
+"""Whatever a person gets wrong is told in one line, with exit code 2, and leaves nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+
+import pytest
+from drawn import FAST
+from safetensors.torch import save_file
+
+from chiasm.core.tensors import read_tensors
+
+
+def told(result: tuple[int, str, str]) -> str:
+    """The one line; standard output stays empty."""
+    code, out, err = result
+    assert code == 2, err
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("chiasm: ")
+    assert "Traceback" not in err
+    assert out == ""
+    return lines[0]
+
+
+@pytest.fixture
+def train(shell, tmp_path):
+    def call(*words: object, data: object = "missing"):
+        return shell("train", "simclr", "--data", data, "--out", tmp_path / "run", "--steps", 2, *FAST, *words)
+
+    return call
+
+
+def test_missing_path(train, pictures, tmp_path):
+    line = told(train(data=str(pictures).replace("pictures", "picturse")))
+    assert "did you mean" in line
+    assert str(pictures) in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_empty_folder(train, tmp_path):
+    (tmp_path / "none").mkdir()
+    assert "empty" in told(train(data=tmp_path / "none"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_command_objective_and_option(shell, train, pictures):
+    assert "search" in told(shell("serch", "x"))
+    assert "simclr" in told(shell("train", "simcrl", "--data", pictures, "--out", "x"))
+    assert "--engine.lr" in told(train("--engine.lrr", 1, data=pictures))
+    assert "--steps" in told(shell("train", "simclr", "--data", pictures, "--out", "x", "--stpes", 3))
+
+
+def test_options_that_make_no_sense(train, pictures, tmp_path):
+    assert "--steps or --minutes" in told(train("--minutes", 3, data=pictures))
+    assert "lr" in told(train("--engine.lr", "fast", data=pictures))
+    assert "lr" in told(train("--engine.lr", -1, data=pictures))
+    assert "size" in told(train("--trunk.size", "picco", data=pictures))
+    assert "multiple" in told(train("--trunk.patch-size", 7, data=pictures))
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_model_and_learner(shell, model, pictures, tmp_path):
+    line = told(shell("evaluate", "knn", str(model).replace("first", "frist"), "--data", pictures))
+    assert "did you mean" in line
+    assert str(model) in line
+    line = told(shell("classify", model, "--examples", pictures, "--data", pictures, "--learner", "logistik"))
+    assert "'logistic'" in line
+    assert "config.json" in told(shell("embed", pictures, "--data", pictures, "--out", tmp_path / "x.npz"))
+
+
+@pytest.fixture
+def broken(model, tmp_path):
+    return shutil.copytree(model, tmp_path / "copy")
+
+
+def test_config_with_an_extra_key(shell, broken, pictures):
+    config = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps({**config, "modle": 1}))
+    assert "'modle'" in told(shell("evaluate", "knn", broken, "--data", pictures))
+    config["config"]["trunk"]["image_sise"] = 3
+    (broken / "config.json").write_text(json.dumps(config))
+    assert "did you mean 'image_size'" in told(shell("evaluate", "knn", broken, "--data", pictures))
+    (broken / "config.json").write_text("{")
+    assert "JSON" in told(shell("evaluate", "knn", broken, "--data", pictures))
+
+
+def test_artefact_with_missing_extra_or_broken_tensors(shell, broken, pictures):
+    path = broken / "model.safetensors"
+    tensors = read_tensors(path)
+    name = next(iter(tensors))
+    save_file({key: value for key, value in tensors.items() if key != name}, path)
+    line = told(shell("evaluate", "knn", broken, "--data", pictures))
+    assert f"1 missing ({name})" in line
+    save_file({**tensors, "more": tensors[name]}, path)
+    assert "1 unexpected (more)" in told(shell("evaluate", "knn", broken, "--data", pictures))
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "cannot be read" in told(shell("evaluate", "knn", broken, "--data", pictures))
+    path.unlink()
+    assert "missing" in told(shell("evaluate", "knn", broken, "--data", pictures))
+
+
+def test_a_picture_that_is_a_text_file(shell, train, pictures, tmp_path, model):
+    folder = shutil.copytree(pictures, tmp_path / "mixed")
+    (folder / "red" / "note.jpg").write_text("not a picture")
+    assert train(data=folder)[0] == 0
+    (entry,) = [json.loads(line) for line in (tmp_path / "run" / "skipped.jsonl").read_text().splitlines()]
+    assert entry["key"] == "red/note.jpg"
+    code, out, _ = shell("embed", model, "--data", folder, "--out", tmp_path / "v.npz", "--json")
+    assert code == 0
+    assert list(json.loads(out)["skipped"]) == ["red/note.jpg"]
+    line = told(shell("search", model, "--index", tmp_path / "nowhere", "--query", folder / "red" / "note.jpg"))
+    assert "index" in line
+
+
+def test_a_folder_of_text_files_ends_with_an_error(train, tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"{number}.jpg").write_text("not a picture")
+    assert "readable picture" in told(train(data=folder))
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_out_that_is_taken(shell, train, pictures, tmp_path):
+    (tmp_path / "run").write_text("a file")
+    assert "is a file" in told(train(data=pictures))
+    (tmp_path / "run").unlink()
+    (tmp_path / "run").mkdir()
+    assert "no" in told(train("--resume", data=pictures))
+    (tmp_path / "run" / "mine.txt").write_text("keep me")
+    assert "not empty" in told(train(data=pictures))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
+
+
+def test_full_disk(train, pictures, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("chiasm.core.tensors.save_file", full)
+    line = told_last(train(data=pictures))
+    assert "disk is full" in line
+    assert not list((tmp_path / "run").glob(".*"))
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def told_last(result: tuple[int, str, str]) -> str:
+    """The last line, where progress was shown before it."""
+    code, _, err = result
+    assert code == 2
+    assert "Traceback" not in err
+    return err.strip().splitlines()[-1]
