@@ -99,7 +99,7 @@ def _explained(path: Path) -> Iterator[None]:
             raise InputError(
                 f"room to write {path}", "the disk is full", "free some space or choose another place"
             ) from None
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             raise InputError(
                 f"a place that can be written at {path}", f"it cannot ({error.strerror})", "choose another place"
             ) from None

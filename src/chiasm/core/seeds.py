@@ -10,6 +10,8 @@ import zlib
 
 import numpy as np
 
+from chiasm.core.errors import InputError
+
 
 def stream(seed: int, *purpose: int | str) -> np.random.Generator:
     """An independent generator for one purpose.
@@ -27,5 +29,7 @@ def derive(seed: int, *purpose: int | str) -> int:
 
 
 def _key(seed: int, purpose: tuple[int | str, ...]) -> np.ndarray:
+    if seed < 0:
+        raise InputError("a seed of at least 0", f"{seed} came", "choose another --seed")
     words = [seed] + [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in purpose]
     return np.random.SeedSequence(words).generate_state(2, np.uint64)

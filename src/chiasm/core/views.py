@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jaxtyping import Int64, UInt8
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from chiasm.core.config import Config
@@ -53,6 +53,12 @@ class ViewSpec(Config):
     grey: float = Field(default=0.2, ge=0, le=1)
     blur: Blur | None = Blur()
     solarise: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ViewSpec:
+        if self.min_area > self.max_area or self.min_aspect > self.max_aspect:
+            raise ValueError("min_area and min_aspect must not exceed max_area and max_aspect")
+        return self
 
 
 class Views(NamedTuple):
