@@ -101,12 +101,16 @@ def test_streams_are_not_correlated():
     assert np.abs(correlation).max() < 0.25
 
 
+def fail_after_writing(path):
+    path.write_text("half")
+    raise InterruptedError
+
+
 def test_atomic_file_keeps_the_old_one_when_writing_fails(tmp_path):
     path = tmp_path / "deep" / "file.txt"
     files.write_text(path, "old")
-    with pytest.raises(RuntimeError), files.atomic_path(path) as part:
-        part.write_text("half")
-        raise RuntimeError
+    with pytest.raises(InterruptedError), files.atomic_path(path) as part:
+        fail_after_writing(part)
     assert path.read_text() == "old"
     assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]
 
@@ -117,9 +121,8 @@ def test_atomic_folder_replaces_as_a_whole(tmp_path):
         with files.atomic_folder(path) as part:
             (part / text).write_text(text)
     assert [entry.name for entry in path.iterdir()] == ["two"]
-    with pytest.raises(RuntimeError), files.atomic_folder(path) as part:
-        (part / "half").write_text("half")
-        raise RuntimeError
+    with pytest.raises(InterruptedError), files.atomic_folder(path) as part:
+        fail_after_writing(part / "half")
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
     assert (path / "two").exists()
 
