@@ -22,7 +22,7 @@ from chiasm.data.sources._splits import TEST_NAMES, TRAIN_NAMES, cut_split, firs
 from chiasm.data.splits import align, derive, derived_part
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9_+-]+):(?P<where>.*)", re.DOTALL)
-_KINDS = "a folder of pictures, a table (.csv, .tsv, .parquet), tar shards or a saved data set"
+_KINDS = "a folder of pictures, a table (.csv, .tsv, .parquet), tar shards, a saved data set or 'world'"
 
 
 def open_source(spec: str, split: str | None = None) -> Source:
@@ -128,7 +128,7 @@ def _found(spec: str) -> _Target:
                 raise _unusable(place)
         return _Target(scheme, module, where)
     bare, _, options = spec.partition("?")
-    if bare in SOURCES.names() and not Path(bare).exists() and not hasattr(SOURCES.module(bare), "recognises"):
+    if bare in _pathless() and not Path(bare).exists():
         return _Target(bare, SOURCES.module(bare), f"?{options}" if options else "")
     where = str(path)
     place, _ = cut_split(where)
@@ -149,9 +149,15 @@ def _unusable(path: Path) -> InputError:
     if path.exists():
         return InputError(_KINDS, f"{path} is none of these", "give its folder, or convert it")
     parent = next(folder for folder in path.parents if folder.is_dir())
-    near = nearest(path.relative_to(parent).parts[0], [entry.name for entry in entries(parent)])
+    names = [entry.name for entry in entries(parent)]
+    near = nearest(path.relative_to(parent).parts[0], names + (_pathless() if len(path.parts) == 1 else []))
     do = f"did you mean {str(parent / near)!r}" if near else "check the path"
     return InputError(_KINDS, f"nothing exists at {path}", do)
+
+
+def _pathless() -> list[str]:
+    """Sources that lie at no path and so are named alone."""
+    return [name for name in SOURCES.names() if not hasattr(SOURCES.module(name), "recognises")]
 
 
 def _some(names: list[str]) -> str:
