@@ -10,10 +10,10 @@ one thread the clock is the thread's own processor time, so that a busy machine 
 Operands are what an attention layer hands over under bfloat16 autocast: already in bfloat16. Without a bfloat16 unit
 the explicit products are emulated and slow, `attend` does not take them, and two lengths suffice to show why.
 
-Seen on two cores of an AMD EPYC with AVX2 (PyTorch 2.13, 3 heads of 64, float32, forward + backward): two threads 1.6 at
-17 tokens, 1.3 at 65, 1.2 at 145, 1.1 at 197, 0.9 at 401; one thread 1.1 at 17 and 65, 0.9 at 145 and 197. Forward alone:
-two threads 1.4 at 17, 1.0 at 65, 0.9 at 197; one thread 0.8 to 0.9 throughout. Errors in bfloat16: fused 2.1e-3,
-explicit 3.9e-3 (65 tokens).
+Seen on two cores of an AMD EPYC with AVX2 (PyTorch 2.13, 3 heads of 64, float32), forward + backward: two threads 1.6
+at 17 tokens, 1.3 at 65, 1.2 at 145, 1.1 at 197, 0.9 at 401; one thread 1.1 at 17 and 65, 0.9 at 145 and 197. Forward
+alone: two threads 1.4 at 17, 1.0 at 65, 0.9 at 197; one thread 0.8 to 0.9 almost throughout. Errors in bfloat16: fused
+2.1e-3, explicit 3.9e-3 (65 tokens).
 """
 
 from __future__ import annotations

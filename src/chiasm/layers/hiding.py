@@ -75,7 +75,7 @@ class LeftOut(Config):
 
     kind: Literal["left_out"] = "left_out"
 
-    def build(self, embed_dim: int) -> Hiding:
+    def build(self, embed_dim: int) -> LeaveOut:
         del embed_dim
         return LeaveOut()
 
@@ -85,7 +85,7 @@ class Replaced(Config):
 
     kind: Literal["mask_token"] = "mask_token"
 
-    def build(self, embed_dim: int) -> Hiding:
+    def build(self, embed_dim: int) -> MaskToken:
         return MaskToken(embed_dim)
 
 

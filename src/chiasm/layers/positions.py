@@ -163,7 +163,7 @@ class Learned(Config):
     kind: Literal["learned"] = "learned"
     resampling: Resampling = Resampling()
 
-    def build(self, grid: tuple[int, int], embed_dim: int, num_heads: int) -> Positions:
+    def build(self, grid: tuple[int, int], embed_dim: int, num_heads: int) -> LearnedPositions:
         del num_heads
         return LearnedPositions(grid, embed_dim, self.resampling)
 
@@ -176,7 +176,7 @@ class SinCos(Config):
     temperature: float = Field(default=10_000.0, gt=1)
     column_first: bool = True
 
-    def build(self, grid: tuple[int, int], embed_dim: int, num_heads: int) -> Positions:
+    def build(self, grid: tuple[int, int], embed_dim: int, num_heads: int) -> SinCosPositions:
         del num_heads
         return SinCosPositions(grid, embed_dim, self.resampling, self.temperature, self.column_first)
 
@@ -190,7 +190,7 @@ class Rotary(Config):
     jitter: float = Field(default=1.0, ge=1)
     rescale: float = Field(default=1.0, ge=1)
 
-    def build(self, grid: tuple[int, int], embed_dim: int, num_heads: int) -> Positions:
+    def build(self, grid: tuple[int, int], embed_dim: int, num_heads: int) -> RotaryPositions:
         del grid
         return RotaryPositions(embed_dim // num_heads, self.theta, self.shift, self.jitter, self.rescale)
 

@@ -14,20 +14,18 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from chiasm.core.errors import InputError
 from chiasm.core.features import Features
 from chiasm.core.protocols import Trunk, TrunkConfig
-from chiasm.layers.attention import Attention, QueryValueBias
-from chiasm.layers.block import Block
+from chiasm.layers.block import Block, BlockSettings
 from chiasm.layers.hiding import AnyHiding, Hiding, LeftOut
 from chiasm.layers.initialise import AnyInitialisation, Normal, initialise
-from chiasm.layers.mlp import AnyMlp, GeluMlp
 from chiasm.layers.patch import PatchEmbedding
 from chiasm.layers.positions import AnyPositions, Learned, Positions, Rotation
 from chiasm.layers.prefix import PrefixTokens
-from chiasm.layers.residual import DropPath, LayerScale
 from chiasm.ops.patches import grid_of, patchify
 
 Size = Literal["pico", "tiny", "small", "base", "large"]
@@ -206,8 +204,8 @@ def _check_mask(patch_mask: Bool[Tensor, "B _"], pixels: Float[Tensor, "B N _"],
         )
 
 
-class Config(TrunkConfig):
-    """Settings of a vision transformer.
+class Config(BlockSettings, TrunkConfig):
+    """Settings of a vision transformer; those of its blocks are described in `BlockSettings`.
 
     Attributes:
         size: named width, depth and heads; `embed_dim`, `depth` and `num_heads` replace its numbers one by one.
@@ -218,13 +216,6 @@ class Config(TrunkConfig):
         num_register_tokens: registers after the class token.
         positions: learned (default), sincos or rotary.
         hiding: what a `patch_mask` does: patches are left out (default) or replaced by a mask token.
-        mlp: feed-forward part: gelu (default), gelu_tanh, gelu_quick or swiglu.
-        qkv_bias: whether queries, keys and values have a bias.
-        key_bias: whether keys have one too, where `qkv_bias` is set.
-        layer_scale: initial value of the gain after each part of a block; None for no such gain.
-        drop_path: probability of dropping a part of a block in training: of the last block, falling to 0 at the first.
-        drop_path_uniform: the same probability in all blocks instead (DINOv2).
-        norm_eps: of all layer norms.
         pre_norm: whether there is a norm before the first block (CLIP).
         final_norm: whether there is one after the last.
         initialisation: of the linear maps: normal (default) or xavier.
@@ -234,52 +225,38 @@ class Config(TrunkConfig):
     size: Size = "pico"
     embed_dim: int | None = Field(default=None, gt=0)
     depth: int | None = Field(default=None, gt=0)
-    num_heads: int | None = Field(default=None, gt=0, validate_default=True)
+    num_heads: int | None = Field(default=None, gt=0)
     image_size: int = Field(default=224, gt=0)
-    patch_size: int = Field(default=16, gt=0, validate_default=True)
+    patch_size: int = Field(default=16, gt=0)
     patch_bias: bool = True
     cls_token: bool = True
     num_register_tokens: int = Field(default=0, ge=0)
     positions: AnyPositions = Learned()
     hiding: AnyHiding = LeftOut()
-    mlp: AnyMlp = GeluMlp()
-    qkv_bias: bool = True
-    key_bias: bool = True
-    layer_scale: float | None = None
-    drop_path: float = Field(default=0.0, ge=0, lt=1)
-    drop_path_uniform: bool = False
-    norm_eps: float = Field(default=1e-6, gt=0)
     pre_norm: bool = False
     final_norm: bool = True
     initialisation: AnyInitialisation = Normal()
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = Field(default=(0.229, 0.224, 0.225), validate_default=True)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
-    @field_validator("num_heads")
-    @classmethod
-    def _divides_width(cls, num_heads: int | None, info: ValidationInfo) -> int | None:
-        # A field that failed before is missing here; its own error is the one to show.
-        if "size" in info.data and "embed_dim" in info.data:
-            shape = SIZES[info.data["size"]]
-            width, heads = info.data["embed_dim"] or shape.embed_dim, num_heads or shape.num_heads
-            if width % heads:
-                raise ValueError(f"{heads} heads do not divide embed_dim {width}")
-        return num_heads
-
-    @field_validator("patch_size")
-    @classmethod
-    def _divides_image(cls, patch_size: int, info: ValidationInfo) -> int:
-        image_size = info.data.get("image_size", patch_size)
-        if image_size % patch_size:
-            raise ValueError(f"image_size {image_size} is no multiple of it")
-        return patch_size
-
-    @field_validator("std")
-    @classmethod
-    def _fits_mean(cls, std: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
-        if len(std) != len(info.data.get("mean", std)) or not std or min(std) <= 0:
-            raise ValueError("mean and std need one number per channel, std above 0")
-        return std
+    @model_validator(mode="after")
+    def _fits_together(self) -> Config:
+        width, heads = self.shape.embed_dim, self.shape.num_heads
+        if width % heads:
+            raise InputError("a num_heads that divides embed_dim", f"{heads} does not divide {width}", "change one")
+        if self.image_size % self.patch_size:
+            raise InputError(
+                f"an image_size that is a multiple of patch_size, {self.patch_size}",
+                f"{self.image_size} came",
+                "change one",
+            )
+        if len(self.mean) != len(self.std) or not self.std or min(self.std) <= 0:
+            raise InputError(
+                "a mean and a std above 0 for each channel",
+                f"mean is {list(self.mean)} and std is {list(self.std)}",
+                "give both as many numbers as the pictures have channels",
+            )
+        return self
 
     @property
     def shape(self) -> Shape:
@@ -303,7 +280,7 @@ class Config(TrunkConfig):
             positions=self.positions.build(grid, width, self.shape.num_heads),
             prefix=PrefixTokens(width, int(self.cls_token), self.num_register_tokens),
             pre_norm=self._norm() if self.pre_norm else nn.Identity(),
-            blocks=[self._block(rate) for rate in self._drop_rates()],
+            blocks=self.build_blocks(width, self.shape.depth, self.shape.num_heads),
             norm=self._norm() if self.final_norm else nn.Identity(),
             mean=self.mean,
             std=self.std,
@@ -311,26 +288,5 @@ class Config(TrunkConfig):
         initialise(trunk, self.initialisation)
         return trunk
 
-    def _drop_rates(self) -> list[float]:
-        first = self.drop_path if self.drop_path_uniform else 0.0
-        return torch.linspace(first, self.drop_path, self.shape.depth, dtype=torch.float64).tolist()
-
     def _norm(self) -> nn.Module:
         return nn.LayerNorm(self.shape.embed_dim, eps=self.norm_eps)
-
-    def _scale(self) -> nn.Module:
-        return nn.Identity() if self.layer_scale is None else LayerScale(self.shape.embed_dim, self.layer_scale)
-
-    def _block(self, drop_rate: float) -> Block:
-        width = self.shape.embed_dim
-        has_query_value_bias = self.qkv_bias and not self.key_bias
-        joint = QueryValueBias(width) if has_query_value_bias else nn.Linear(width, 3 * width, bias=self.qkv_bias)
-        return Block(
-            attention_norm=self._norm(),
-            attention=Attention(self.shape.num_heads, joint, nn.Linear(width, width)),
-            attention_scale=self._scale(),
-            mlp_norm=self._norm(),
-            mlp=self.mlp.build(width),
-            mlp_scale=self._scale(),
-            drop_path=DropPath(drop_rate),
-        )

@@ -1,0 +1,43 @@
+"""Pools: which tokens become the vector."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from chiasm.core.errors import InputError
+from chiasm.core.features import Features
+from chiasm.heads.pool import Config
+
+
+def features(num_class_tokens: int = 1) -> Features:
+    prefix, patches = torch.randn(2, 3, 4), torch.randn(2, 6, 4)
+    return Features(prefix=prefix, patches=patches, grid=(2, 3), num_class_tokens=num_class_tokens)
+
+
+def pool(kind: str):
+    return Config.parse({"by": {"kind": kind}}, "pool").build(4)
+
+
+def test_each_kind_takes_its_tokens():
+    given = features()
+    mean = given.patches.sum(dim=1) / 6
+    torch.testing.assert_close(pool("class_token")(given), given.prefix[:, 0])
+    torch.testing.assert_close(pool("mean_patches")(given), mean)
+    torch.testing.assert_close(pool("class_and_mean")(given), torch.cat([given.prefix[:, 0], mean], dim=1))
+
+
+@pytest.mark.parametrize(("kind", "width"), [("class_token", 4), ("mean_patches", 4), ("class_and_mean", 8)])
+def test_the_width_is_told(kind, width):
+    assert pool(kind).out_dim == width == pool(kind)(features()).shape[1]
+
+
+@pytest.mark.parametrize("kind", ["class_token", "class_and_mean"])
+def test_a_missing_class_token_is_said(kind):
+    with pytest.raises(InputError, match="the trunk has none"):
+        pool(kind)(features(num_class_tokens=0))
+
+
+def test_the_class_token_is_the_default():
+    given = features()
+    torch.testing.assert_close(Config().build(4)(given), given.prefix[:, 0])
