@@ -85,6 +85,10 @@ def test_curves_are_named_at_their_ends_without_overlap() -> None:
 def test_curves_tell_their_ends_in_words() -> None:
     plot = curves([Series("loss", np.array([0, 10]), np.array([6.5, 2.0]))], "step", "nats")
     assert plot.alt == "Curves of nats over step. loss: from 6.5 at 0 to 2 at 10."
+    gone = curves(
+        [Series("loss", np.array([0, 1, 2]), np.array([1.0, 0.5, np.nan])), Series("b", np.ones(1), np.array([np.inf]))]
+    )
+    assert "loss: from 1 at 0 to 0.5 at 1. b: no finite value." in gone.alt
     assert f'aria-label="{plot.alt}"' in plot.svg
 
 
@@ -134,6 +138,17 @@ def test_bars_write_values_and_intervals() -> None:
     assert {"78.4", "75.9 to 80.6", "−3.0", "probe", "chance", "accuracy (%)"} <= set(_texts(plot))
     assert "probe: 78.4 (interval 75.9 to 80.6)" in plot.alt
     assert "chance: 10." in plot.alt
+
+
+@pytest.mark.parametrize("value", [0.0, -2.0, np.nan, np.inf])
+def test_bars_of_any_value_are_drawn(value: float) -> None:
+    assert bars([Bar("a", value), Bar("b", value, (value, value))], reference=("level", value)).svg
+
+
+@pytest.mark.parametrize("values", [np.zeros(3), -np.ones(3), np.array([1, 2, 3]), np.array([1e30, 1e-30, 0])])
+def test_curves_of_any_values_are_drawn_on_any_scale(values: np.ndarray) -> None:
+    for steps in (np.zeros(3), np.arange(3)):
+        assert curves([Series("a", steps, values)], x_scale="log", y_scale="log").svg
 
 
 def test_confusion_writes_shares_of_the_true_class() -> None:
@@ -205,10 +220,12 @@ def test_foreign_scripts_and_formulas_are_drawn_as_they_stand() -> None:
     [
         lambda: curves([]),
         lambda: curves([Series("empty", np.zeros(0), np.zeros(0))]),
+        lambda: curves([Series("one", np.ones(2), np.ones(2))], smoothing=1.0),
         lambda: bars([]),
         lambda: confusion(np.zeros((2, 2), dtype=int), ["one"]),
         lambda: confusion(np.zeros((0, 0), dtype=int), []),
         lambda: scatter_map(np.zeros((0, 2)), np.zeros(0, dtype=int), []),
+        lambda: scatter_map(np.full((2, 2), np.nan), np.zeros(2, dtype=int), ["a"]),
         lambda: scatter_map(np.zeros((2, 2)), np.zeros(2, dtype=int), ["a"], names=["one"]),
     ],
 )

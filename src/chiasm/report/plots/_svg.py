@@ -77,6 +77,8 @@ def canvas(width_px: int, height_px: int) -> Iterator[Figure]:
     with _drawing, matplotlib.rc_context(), warnings.catch_warnings():
         # A reader's own fonts draw the text; that the font used for measuring lacks a glyph does not matter.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        # Names that leave a drawing no room are the reader's to see, not a warning.
+        warnings.filterwarnings("ignore", message="constrained_layout not applied", category=UserWarning)
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         size = (width_px / _POINTS_PER_INCH, height_px / _POINTS_PER_INCH)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from chiasm.core.errors import InputError
 from chiasm.report import palette
-from chiasm.report.formats import compact, elided, plain_line
+from chiasm.report.formats import compact, elided, number, plain_line
 from chiasm.report.plots._svg import canvas, to_svg
 from chiasm.report.plots.plot import MAX_NAME_CHARACTERS, Plot
 
@@ -53,54 +53,56 @@ def bars(
     """
     if not items:
         raise InputError("at least one bar", "none came", "leave the plot out")
-    num_digits = max(len(_written(item.value, num_decimals)) for item in items)
+    written = number(num_decimals)
+    num_digits = max(len(written(item.value)) for item in items)
     positions = np.arange(len(items))
     values = np.array([item.value for item in items])
-    ends = np.array([item.interval or (item.value, item.value) for item in items])
+    ends = [end for item in items for end in item.interval or ()]
     with canvas(width_px, 64 + 30 * len(items) + 18 * (reference is not None)) as figure:
         axes = figure.add_subplot()
-        axes.barh(positions, values, height=0.62, color=[item.colour.light for item in items])
+        axes.barh(
+            positions,
+            np.where(np.isfinite(values), values, 0),
+            height=0.62,
+            color=[item.colour.light for item in items],
+        )
         for position, item in enumerate(items):
-            if item.interval is not None:
+            if item.interval is not None and np.isfinite(item.interval).all():
                 axes.plot(item.interval, (position, position), color=palette.INK.light, linewidth=1.5)
-            _write(axes, position, item, num_decimals, num_digits)
-        if reference is not None:
+            _write(axes, position, item, written, num_digits)
+        if reference is not None and np.isfinite(reference[1]):
             _reference_line(axes, *reference)
         axes.set_yticks(positions, [elided(item.name, MAX_NAME_CHARACTERS) for item in items])
         axes.tick_params(axis="y", labelcolor=palette.INK.light, pad=8)
         axes.set_ylim(len(items) - 0.5, -0.5)
-        levels = [0.0, *ends.ravel(), *([reference[1]] if reference is not None else [])]
-        axes.set_xlim(*_padded(np.nanmin(levels), np.nanmax(levels)))
+        levels = [*values.tolist(), *ends, *([reference[1]] if reference is not None else [])]
+        axes.set_xlim(*_limits(levels))
         axes.set_xlabel(plain_line(value_label), loc="right")
         axes.grid(visible=False, axis="y")
         axes.spines[["left", "bottom"]].set_visible(False)
-        told = "; ".join(_told(item, num_decimals) for item in items)
+        told = "; ".join(_told(item, written) for item in items)
         compared = f" {reference[0]}: {compact(reference[1])}." if reference is not None else ""
         alt = plain_line(f"Bars of {value_label or 'values'}. {told}.{compared}")
         return Plot(to_svg(figure, alt), alt, title, caption)
 
 
-def _write(axes: Axes, position: int, item: Bar, num_decimals: int, num_digits: int) -> None:
+def _write(axes: Axes, position: int, item: Bar, written: Callable[[float], str], num_digits: int) -> None:
     """The value and its interval in two columns at the right of the bars."""
     place, digit_px = axes.get_yaxis_transform(), 8
     value_end = (14 + digit_px * num_digits, 0)
     common = {"xycoords": place, "textcoords": "offset points", "va": "center"}
-    axes.annotate(_written(item.value, num_decimals), (1, position), value_end, ha="right", **common)
+    axes.annotate(written(item.value), (1, position), value_end, ha="right", **common)
     if item.interval is not None:
-        low, high = (_written(end, num_decimals) for end in item.interval)
+        low, high = (written(end) for end in item.interval)
         interval_start = (value_end[0] + 10, 0)
         axes.annotate(f"{low} to {high}", (1, position), interval_start, color=palette.SOFT.light, **common)
 
 
-def _written(value: float, num_decimals: int) -> str:
-    return f"{value:.{num_decimals}f}".replace("-", "\u2212")
-
-
-def _told(item: Bar, num_decimals: int) -> str:
-    told = f"{item.name}: {_written(item.value, num_decimals)}"
+def _told(item: Bar, written: Callable[[float], str]) -> str:
+    told = f"{item.name}: {written(item.value)}"
     if item.interval is None:
         return told
-    low, high = (_written(end, num_decimals) for end in item.interval)
+    low, high = (written(end) for end in item.interval)
     return f"{told} (interval {low} to {high})"
 
 
@@ -111,6 +113,9 @@ def _reference_line(axes: Axes, name: str, value: float) -> None:
     axes.text(value, 1.02, shown, transform=place, ha="center", va="bottom", fontsize=12, color=palette.SOFT.light)
 
 
-def _padded(low: float, high: float) -> tuple[float, float]:
-    room = 0.03 * (high - low) or 1.0
-    return (low - room if low < 0 else 0.0), (high + room if high > 0 else 0.0)
+def _limits(levels: Sequence[float]) -> tuple[float, float]:
+    """From zero to all finite levels, with a little room beyond them."""
+    finite = [0.0, *(level for level in levels if np.isfinite(level))]
+    low, high = min(finite), max(finite)
+    room = 0.03 * (high - low)
+    return (low - room if low < 0 else 0.0), (1.0 if low == high else high + room if high > 0 else 0.0)

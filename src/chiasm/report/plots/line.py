@@ -77,18 +77,24 @@ def curves(
         x_label, y_label: what the axes show, with unit.
         smoothing: share of the past in an exponential mean, 0 (none) to below 1; the raw values stay visible behind it.
         references: drawn thin, grey and dashed (a diagonal, a level to reach).
-        x_scale, y_scale: of the axes.
+        x_scale, y_scale: of the axes; where nothing is positive, an axis stays linear.
         title, caption: text above and below.
         width_px, height_px: of the drawing.
 
     Raises:
-        InputError: there is no series, or one has no point.
+        InputError: there is no series, one has no point, or `smoothing` is out of range.
     """
     if not series or any(len(one.steps) == 0 for one in (*series, *references)):
         raise InputError("curves with at least one point each", "an empty one came", "leave it out")
+    if not 0 <= smoothing < 1:
+        raise InputError("a smoothing from 0 to below 1", f"{smoothing} came", "choose one in between")
     with canvas(width_px, height_px) as figure:
         axes = figure.add_subplot()
-        _scale(axes, x_scale, y_scale)
+        if any((one.steps > 0).any() for one in series):
+            axes.set_xscale(x_scale)
+        if any((one.values > 0).any() for one in series):
+            axes.set_yscale(y_scale)
+        _plain_ticks(axes)
         ends = [_curve(axes, one, index, smoothing) for index, one in enumerate(series)]
         for one in references:
             colour = palette.SOFT.light
@@ -188,11 +194,9 @@ def spread_apart(heights: Float[np.ndarray, " S"], gap_px: float, top: float) ->
     return places
 
 
-def _scale(axes: Axes, x_scale: Scale, y_scale: Scale) -> None:
+def _plain_ticks(axes: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    axes.set_xscale(x_scale)
-    axes.set_yscale(y_scale)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
         axis.set_minor_formatter(NullFormatter())
@@ -207,6 +211,8 @@ def _few_ticks(axes: Axes, series: Sequence[Series]) -> None:
 
 
 def _told(series: Series) -> str:
-    first, last = float(series.values[0]), float(series.values[-1])
-    ends = f"at {compact(float(series.steps[0]))} to {compact(last)} at {compact(float(series.steps[-1]))}"
-    return f"{series.name}: from {compact(first)} {ends}."
+    known = np.flatnonzero(np.isfinite(series.values.astype(float)))
+    if len(known) == 0:
+        return f"{series.name}: no finite value."
+    first, last = (f"{compact(series.values[index])} at {compact(series.steps[index])}" for index in known[[0, -1]])
+    return f"{series.name}: from {first} to {last}."

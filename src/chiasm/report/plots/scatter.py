@@ -71,11 +71,13 @@ def scatter_map(
         width_px: of the drawing; its height follows from the extent of the points.
 
     Raises:
-        InputError: there is no point, or labels, names and points differ in number.
+        InputError: there is no point, one is not finite, or labels, names and points differ in number.
     """
     if len(points) == 0 or len(labels) != len(points) or (names and len(names) != len(points)):
         came = f"{len(points)} points, {len(labels)} labels and {len(names)} names came"
         raise InputError("a label (and a name, if any) for each of the points", came, "give one for each")
+    if not np.isfinite(points).all():
+        raise InputError("finite places on a map", "some are not", "leave these points out")
     groups = _groups(labels, classes)
     num_columns = max(1, min(len(groups), width_px // _LEGEND_COLUMN_PX))
     height_px = _map_height_px(points, width_px) + _LEGEND_ROW_PX * -(-len(groups) // num_columns)
