@@ -22,7 +22,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from chiasm.data.orientation import exif_orientation, jpeg_orientation, turn
+from chiasm.data.orientation import SEGMENT_SCAN, exif_orientation, jpeg_orientation, jpeg_segments, turn
 from chiasm.data.rgb import to_rgb
 
 # Pillow remarks on odd metadata (a TIFF tag with too many entries, a broken animation index), which is no concern of
@@ -87,11 +87,22 @@ def _scaled_jpeg(data: bytes, colours: str, min_side_px: int | None) -> UInt8[np
     try:
         return simplejpeg.decode_jpeg(data, colours, min_height=least, min_width=least, min_factor=factor)
     except ValueError as error:
-        if _HARMLESS_REMARK not in str(error):
+        if _BAD_SCAN_HEADER not in str(error):
             raise
-        # Some cameras write the scan header of progressive files into plain ones. Only the last remark is told, so no
-        # damage was met in the pixels that follow it.
-        return simplejpeg.decode_jpeg(data, colours, min_height=least, min_width=least, min_factor=factor, strict=False)
+        mended = _with_plain_scan_header(data)
+        return simplejpeg.decode_jpeg(mended, colours, min_height=least, min_width=least, min_factor=factor)
+
+
+def _with_plain_scan_header(data: bytes) -> bytes:
+    """The JPEG with the scan header that a file without progression must have.
+
+    Some cameras leave the numbers meant for progressive files there. They say nothing in a plain file, but reading them
+    leniently would let damage in the pixels pass as well.
+    """
+    for marker, _, end in jpeg_segments(data):
+        if marker == SEGMENT_SCAN:
+            return data[: end - 3] + _PLAIN_SCAN + data[end:]
+    return data
 
 
 def _read_png(data: bytes, wish: Wish) -> UInt8[np.ndarray, "H W 3"]:
@@ -174,7 +185,8 @@ def _open_with_pillow(opener: type[ImageFile.ImageFile], data: bytes, max_pixels
     return image
 
 
-_HARMLESS_REMARK = "Invalid SOS parameters"
+_BAD_SCAN_HEADER = "Invalid SOS parameters for sequential JPEG"
+_PLAIN_SCAN = bytes((0, 63, 0))
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 _READERS: tuple[tuple[int, bytes, Reader], ...] = (

@@ -8,6 +8,7 @@ Differs: an orientation that stands only in XMP, or in a PNG's text chunks, is n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -18,27 +19,34 @@ _EXIF_PREFIX = b"Exif\0\0"
 _BYTE_ORDERS: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
 _WIDTH_OF_TYPE = {1: 1, 3: 2, 4: 4}
 
+SEGMENT_SCAN = 0xDA
+_SEGMENT_END = 0xD9
 _SEGMENT_EXIF = 0xE1
-_SEGMENTS_AFTER_HEADER = frozenset({0xDA, 0xD9})
 _SEGMENTS_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
-def jpeg_orientation(data: bytes) -> int:
-    """The orientation (1 to 8) that a JPEG's EXIF segment names; 1, upright, where there is none."""
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end (in bytes) of the content of each segment of a JPEG up to its first scan header."""
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
-        if marker in _SEGMENTS_AFTER_HEADER:
-            break
         if marker == 0xFF:
             position += 1
         elif marker in _SEGMENTS_WITHOUT_LENGTH:
             position += 2
         else:
             end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-            if marker == _SEGMENT_EXIF and data.startswith(_EXIF_PREFIX, position + 4):
-                return exif_orientation(data[position + 4 : end])
+            yield marker, position + 4, end
+            if marker in (SEGMENT_SCAN, _SEGMENT_END):
+                return
             position = end
+
+
+def jpeg_orientation(data: bytes) -> int:
+    """The orientation (1 to 8) that a JPEG's EXIF segment names; 1, upright, where there is none."""
+    for marker, start, end in jpeg_segments(data):
+        if marker == _SEGMENT_EXIF and data.startswith(_EXIF_PREFIX, start):
+            return exif_orientation(data[start:end])
     return 1
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from math import ceil
 from threading import Event
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -30,6 +30,7 @@ from chiasm.data.skipped import Skipped
 _PIECE = 8
 
 
+@runtime_checkable
 class Fit(Protocol):
     """How a picture of any shape becomes a square."""
 
