@@ -67,7 +67,8 @@ def half(model: Path, data: Source, out: Path, num_pictures: int = 256) -> Halve
     tensors = {name: _halved(value) for name, value in before.state_dict().items()}
     after = load_model(stored, Encoder)
     after.load_state_dict(tensors)
-    cosines = torch.cat(list(_cosines(before, after, data, num_pictures)))
+    with torch.inference_mode():
+        cosines = torch.cat(list(_cosines(before, after, data, num_pictures)))
     metrics = {"mean_cosine": float(cosines.mean()), "least_cosine": float(cosines.min())}
     inherited = read_json(model / artefact.METRICS, "the metrics of the model")
     card = Card.now(
@@ -92,7 +93,6 @@ def _halved(value: Tensor) -> Tensor:
     return value.to(torch.bfloat16) if value.is_floating_point() else value
 
 
-@torch.inference_mode()
 def _cosines(before: Encoder, after: Encoder, data: Source, most: int) -> Iterator[Float[Tensor, " B"]]:
     """Cosine between the two models' vectors, batch by batch."""
     loader = PictureLoader(data, before.trunk.image_size, BATCH_SIZE, indices=range(min(most, len(data))))
