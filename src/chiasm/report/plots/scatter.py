@@ -87,7 +87,7 @@ def scatter_map(
         _bare(axes)
         figure.legend(
             handles,
-            [group.name for group in groups],
+            [_legend_name(group.name) for group in groups],
             loc="outside lower left",
             ncols=num_columns,
             frameon=False,
@@ -154,7 +154,7 @@ def _groups(labels: Int[np.ndarray, " S"], classes: Sequence[str]) -> list[_Grou
     num_colours = len(palette.SERIES)
     groups = [
         _Group(
-            _legend_name(classes[int(label)]),
+            elided(classes[int(label)], _MAX_LEGEND_CHARACTERS),
             np.flatnonzero(labels == label),
             palette.SERIES[rank % num_colours],
             _SHAPES[(rank // num_colours + rank) % len(_SHAPES)],
@@ -170,8 +170,7 @@ def _groups(labels: Int[np.ndarray, " S"], classes: Sequence[str]) -> list[_Grou
 
 def _legend_name(name: str) -> str:
     # Matplotlib takes a label that begins with an underscore for one to hide; a joiner without width prevents that.
-    shown = elided(name, _MAX_LEGEND_CHARACTERS)
-    return f"\u2060{shown}" if shown.startswith("_") else shown
+    return f"\u2060{name}" if name.startswith("_") else name
 
 
 def _scattered(axes: Axes, group: _Group, points: Float[np.ndarray, "S 2"]) -> Artist:
