@@ -37,7 +37,7 @@ def main() -> None:
         "everything": lambda index: photo.example(index, truth=True, language=True, edit=True),
     }
     best = dict.fromkeys(jobs, 0.0)
-    for name, job in jobs.items():
+    for job in jobs.values():
         for index in range(60):
             job(index)
     for turn in range(ROUNDS):

@@ -1,6 +1,6 @@
 """Closed curves from which the shapes of the world are drawn, and `Form`: a body, its holes and its details.
 
-Coordinates are free (x to the right, y down); whoever uses a form scales it. A loop is an array of corners [N 2].
+Coordinates are free (x to the right, y down); whoever uses a form scales it. A loop is an array of corners, [num 2].
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-Loop = Float[np.ndarray, "N 2"]
+Loop = Float[np.ndarray, "_ 2"]
 TURN = 2 * np.pi
 
 

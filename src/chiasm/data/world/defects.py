@@ -70,7 +70,7 @@ def _scratch(u: Plane, v: Plane, defect: Defect) -> Plane:
     along, across = _own_axes(u, v, defect)
     bend = 0.035 * np.sin(TURN * (along / defect.extent * 0.7 + defect.wobble[0])).astype(np.float32)
     beyond = np.maximum(np.abs(along) - defect.extent, 0)
-    return 0.028 - np.hypot(across + bend, beyond)
+    return 0.036 - np.hypot(across + bend, beyond)
 
 
 def _blot(u: Plane, v: Plane, defect: Defect) -> Plane:
@@ -92,7 +92,7 @@ def _slip(u: Plane, v: Plane, defect: Defect) -> Plane:
     return np.minimum(defect.extent - np.abs(along), 0.45 * defect.extent - np.abs(across))
 
 
-SCRATCH = DefectKind("scratch", False, 0.85, ((244, 240, 232), (34, 30, 30)), (0.26, 0.4), _scratch)
+SCRATCH = DefectKind("scratch", False, 0.85, ((244, 240, 232), (34, 30, 30)), (0.32, 0.46), _scratch)
 STAIN = DefectKind("stain", False, 0.72, ((58, 44, 26), (24, 30, 34)), (0.13, 0.2), _blot)
 MISSING_PART = DefectKind("missing part", True, 1.0, ((0, 0, 0),), (0.2, 0.3), _bite)
 MISPRINT = DefectKind("misprint", False, 0.8, ((250, 246, 236), (236, 40, 150), (30, 190, 220)), (0.2, 0.3), _slip)

@@ -158,7 +158,7 @@ def _painting_finish(canvas: Picture, scene: Scene) -> Picture:
     painted = _brushed(canvas, scene.grain, 0.45)
     at, light = tables.coordinates(size_px), scene.light
     gain = 1 + np.float32(1.2 * light.slope * light.x) * at.x + np.float32(1.2 * light.slope * light.y) * at.y
-    return painted * (gain + 0.075 * tables.strokes(scene.grain, size_px).bristle)
+    return painted * (gain + 0.06 * tables.strokes(scene.grain, size_px).bristle)
 
 
 def _brushed(picture: Picture, grain: int, spread: float) -> Picture:

@@ -21,7 +21,7 @@ from chiasm.data.world.sampler import draw_object, stands_out
 from chiasm.data.world.scene import Scene, SceneObject
 from chiasm.data.world.splits import Split, colours_of
 from chiasm.data.world.vocabulary import SIZES
-from chiasm.data.world.wording import NUMBERS, at_place, full, place, unique_name, with_article
+from chiasm.data.world.wording import NUMBERS, at_place, full, place, to_place, unique_name, with_article
 
 _TRIES = 6
 
@@ -153,7 +153,7 @@ def _move(draw: np.random.Generator, scene: Scene, domain: Domain, split: Split)
             after = _with(scene, index, mark.moved)
             spot = _clear_place(after.objects, index)
             if spot is not None and place(measured, index) not in (None, spot):
-                yield Change("move", f"move the {name} to the {spot}", after, domain, index, index)
+                yield Change("move", f"move the {name} {to_place(spot)}", after, domain, index, index)
 
 
 def _change_ground(draw: np.random.Generator, scene: Scene, domain: Domain, split: Split) -> Iterator[Change]:

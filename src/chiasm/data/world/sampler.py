@@ -15,7 +15,7 @@ from chiasm.core.seeds import stream
 from chiasm.data.world.backgrounds import BACKGROUNDS, Ground
 from chiasm.data.world.chance import pick
 from chiasm.data.world.curves import TURN
-from chiasm.data.world.defects import DEFECTS, Defect
+from chiasm.data.world.defects import DEFECTS, Defect, DefectKind
 from chiasm.data.world.geometry import flawed, topmost
 from chiasm.data.world.layout import REFERENCE_PX
 from chiasm.data.world.patterns import PATTERNS
@@ -28,7 +28,9 @@ from chiasm.data.world.vocabulary import SIZE_JITTER, SIZES
 _TRIES = 10
 _REPEAT_SHAPE = 0.22
 _REPEAT_COLOUR = 0.18
-_MIN_DEFECT_PX = 9
+_DEFECT_TRIES = 60
+_MIN_DEFECT_PX = 7
+_MIN_DEFECT_SHARE = 0.035
 _MIN_REMAINS = 0.65
 _INK_CONTRAST = 60
 
@@ -97,17 +99,18 @@ def draw_ground(draw: np.random.Generator, objects: Sequence[SceneObject]) -> Gr
 def draw_defect(draw: np.random.Generator, scene: Scene) -> Scene:
     """The scene with a defect on one of its objects, in a place where it can be seen."""
     while True:
-        index = int(draw.integers(len(scene.objects)))
-        flaw = _any_defect(draw, scene.objects[index])
-        objects = list(scene.objects)
-        objects[index] = replace(objects[index], defect=flaw)
-        if _shows(scene.objects, objects, index):
-            return replace(scene, objects=tuple(objects))
+        # The kind is kept for a while, so that kinds which need a good place are not rarer than others.
+        kind = pick(draw, DEFECTS)
+        for _ in range(_DEFECT_TRIES):
+            index = int(draw.integers(len(scene.objects)))
+            objects = list(scene.objects)
+            objects[index] = replace(objects[index], defect=_any_defect(draw, kind, objects[index]))
+            if _shows(scene.objects, objects, index):
+                return replace(scene, objects=tuple(objects))
 
 
-def _any_defect(draw: np.random.Generator, thing: SceneObject) -> Defect:
+def _any_defect(draw: np.random.Generator, kind: DefectKind, thing: SceneObject) -> Defect:
     """A defect somewhere around the middle of an object, of a colour unlike the object's."""
-    kind = pick(draw, DEFECTS)
     tones = np.array((thing.colour.base, thing.colour.second))
     inks = [k for k, ink in enumerate(kind.inks) if np.abs(tones - ink).max(axis=1).min() >= _INK_CONTRAST]
     u, v = draw.uniform(-0.55, 0.55, 2).tolist()
@@ -128,7 +131,9 @@ def _shows(before: Sequence[SceneObject], after: Sequence[SceneObject], index: i
     seen_before = np.count_nonzero(topmost(before, REFERENCE_PX) == index + 1)
     seen_after = np.count_nonzero(topmost(after, REFERENCE_PX) == index + 1)
     flaw = np.count_nonzero(flawed(after, REFERENCE_PX))
-    return bool(flaw >= max(_MIN_DEFECT_PX, 0.05 * seen_before) and seen_after >= _MIN_REMAINS * seen_before)
+    return bool(
+        flaw >= max(_MIN_DEFECT_PX, _MIN_DEFECT_SHARE * seen_before) and seen_after >= _MIN_REMAINS * seen_before
+    )
 
 
 def _draw_objects(draw: np.random.Generator, split: Split, num_objects: int) -> tuple[SceneObject, ...]:

@@ -147,7 +147,7 @@ def _fill(loops: tuple[Loop, ...], scale: float, centre: np.ndarray) -> UInt8[np
     return canvas
 
 
-def _distance(layer: UInt8[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
+def _distance(layer: UInt8[np.ndarray, "H W"]) -> Float32[np.ndarray, "_ _"]:
     """Signed distance in diameters on the coarser grid; far outside everywhere when the layer is empty."""
     if not layer.any():
         return np.full((GRID_PX, GRID_PX), -GRID_SPAN, np.float32)

@@ -135,9 +135,9 @@ def _stroke_master() -> tuple[Plane, Plane, Plane]:
     # Paint is even across a stroke and follows the picture a little along it.
     pick_x = across * across_x[owner] + 0.35 * along * across_y[owner]
     pick_y = across * across_y[owner] - 0.35 * along * across_x[owner]
-    tone = draw.normal(0, 0.4, _NUM_STROKES)[owner]
-    hairs = np.sin(across / 1.2 + draw.uniform(0, TURN, _NUM_STROKES)[owner]) * 0.3
-    ridge = np.clip(across / (width[owner] / 2), -1, 1) * 0.45
+    tone = draw.normal(0, 0.6, _NUM_STROKES)[owner]
+    hairs = np.sin(across / 1.2 + draw.uniform(0, TURN, _NUM_STROKES)[owner]) * 0.2
+    ridge = np.clip(across / (width[owner] / 2), -1, 1) * 0.25
     return (
         (pick_x / _UNIT_PX).astype(np.float32),
         (pick_y / _UNIT_PX).astype(np.float32),
@@ -149,6 +149,6 @@ def _with_margin(size_px: int) -> int:
     return size_px + size_px // 2
 
 
-def _resized(table: Plane, size_px: int, interpolation: int) -> Plane:
+def _resized(table: Plane, size_px: int, interpolation: int) -> Float32[np.ndarray, "_ _"]:
     side = _with_margin(size_px)
     return cv2.resize(table, (side, side), interpolation=interpolation)

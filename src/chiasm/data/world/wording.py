@@ -80,3 +80,11 @@ _AT = {"left": "on the left", "right": "on the right", "middle": "in the middle"
 def at_place(name: str) -> str:
     """A place as an adverb: "at the top left", "on the right", "in the middle"."""
     return _AT.get(name, f"at the {name}")
+
+
+_TO = {"left": "to the left side", "right": "to the right side"}
+
+
+def to_place(name: str) -> str:
+    """A place as a goal: "to the top left", "to the right side", "to the middle"."""
+    return _TO.get(name, f"to the {name}")

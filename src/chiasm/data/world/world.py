@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from chiasm.core.config import Config
+from chiasm.core.errors import InputError
 from chiasm.core.example import Edit, Example, Truth
 from chiasm.core.seeds import stream
 from chiasm.data.world import domains, edits, splits
@@ -49,7 +50,7 @@ class World(Config):
     num_pictures: int | None = Field(default=None, ge=1)
     domain: str = "photo"
     min_objects: int = Field(default=1, ge=1, le=8)
-    max_objects: int = Field(default=6, ge=1, le=8, validate_default=True)
+    max_objects: int = Field(default=6, ge=1, le=8)
     defects: float = Field(default=0.0, ge=0, le=1)
 
     @field_validator("split")
@@ -62,13 +63,12 @@ class World(Config):
     def _known_domain(cls, name: str) -> str:
         return name if name == MIXED else domains.domain(name).name
 
-    @field_validator("max_objects")
-    @classmethod
-    def _not_below_min(cls, num: int, info: ValidationInfo) -> int:
-        least = info.data.get("min_objects", 1)
-        if num < least:
-            raise ValueError(f"max_objects must be at least min_objects ({least})")
-        return num
+    @model_validator(mode="after")
+    def _some_number_fits(self) -> World:
+        if self.min_objects > self.max_objects:
+            came = f"min_objects is {self.min_objects} and max_objects {self.max_objects}"
+            raise InputError("min_objects up to max_objects", came, "raise max_objects or lower min_objects")
+        return self
 
     @property
     def classes(self) -> tuple[str, ...]:
