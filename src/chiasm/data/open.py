@@ -30,7 +30,8 @@ def open_source(spec: str, split: str | None = None) -> Source:
 
     Args:
         spec: `[scheme:]where[?option=value&...]`, as the module's docstring says.
-        split: one of the source's splits; None: the one that `spec` names, else the training split, else everything.
+        split: one of the source's splits, whichever `spec` names; None: the one that `spec` names, else the training
+            split, else everything.
 
     Raises:
         InputError: nothing usable lies there, or the source has no splits although one was asked for.
@@ -46,16 +47,16 @@ def open_source(spec: str, split: str | None = None) -> Source:
         return test if part.is_test else train
     target = _resolve(spec)
     available = target.module.splits(target.where)
-    if split is None:
-        if available and target.where not in available.values():
-            target = target.at(available[first_of(TRAIN_NAMES, available) or next(iter(available))])
-    elif split in available:
-        target = target.at(available[split])
-    elif available:
-        raise UnknownNameError(f"split of {spec}", split, available)
-    else:
-        raise InputError(f"a source with a split {split!r}", f"{spec} has no splits", "leave the split out")
-    return target.open()
+    asked = target.split if split is None else split
+    if asked is None and not available:
+        return target.open(target.where)
+    if asked is None:
+        asked = first_of(TRAIN_NAMES, available) or next(iter(available))
+    elif not available:
+        raise InputError(f"a source with a split {asked!r}", f"{spec} has no splits", "leave the split out")
+    elif asked not in available:
+        raise UnknownNameError(f"split of {spec}", asked, available)
+    return target.open(available[asked])
 
 
 def open_splits(spec: str, seed: int = 0) -> Splits:
@@ -80,29 +81,23 @@ def open_splits(spec: str, seed: int = 0) -> Splits:
     available = target.module.splits(target.where)
     train, test = first_of(TRAIN_NAMES, available), first_of(TEST_NAMES, available)
     if train and test:
-        return Splits(*align(target.at(available[train]).open(), target.at(available[test]).open()))
+        return Splits(*align(target.open(available[train]), target.open(available[test])))
     return Splits(*derive(open_source(spec), seed))
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A source format and the text it understands."""
+    """A source format, the text it understands without the split, and the split."""
 
     scheme: str
     module: ModuleType
     where: str
+    split: str | None
 
-    def at(self, where: str) -> _Target:
-        return _Target(self.scheme, self.module, where)
-
-    def open(self) -> Source:
-        return SOURCES.function(self.scheme)(self.where, self._name())
-
-    def _name(self) -> str:
-        """The shortest text that leads back here: the scheme is left out where the path alone would be understood."""
-        if hasattr(self.module, "recognises") and format_of(cut_split(self.where)[0]) == self.scheme:
-            return self.where
-        return f"{self.scheme}:{self.where}"
+    def open(self, where: str) -> Source:
+        """Open one of the target's splits, or all of it, and name it by the shortest text that leads back there."""
+        needs_no_scheme = hasattr(self.module, "recognises") and format_of(cut_split(where)[0]) == self.scheme
+        return SOURCES.function(self.scheme)(where, where if needs_no_scheme else f"{self.scheme}:{where}")
 
 
 def _resolve(spec: str) -> _Target:
@@ -121,21 +116,26 @@ def _found(spec: str) -> _Target:
         scheme, where = with_scheme["scheme"].lower().replace("-", "_"), with_scheme["where"]
         if where.startswith("//"):
             raise InputError("a path on this machine", f"the address {spec} came", "download it and give the folder")
-        module = SOURCES.module(scheme)
-        if hasattr(module, "recognises"):
-            place, _ = cut_split(where)
-            if not place.exists() and not module.recognises(place):
-                raise _unusable(place)
-        return _Target(scheme, module, where)
+        return _pathless_target(scheme, where) if scheme in _pathless() else _path_target(scheme, where)
     bare, _, options = spec.partition("?")
     if bare in _pathless() and not Path(bare).exists():
-        return _Target(bare, SOURCES.module(bare), f"?{options}" if options else "")
-    where = str(path)
-    place, _ = cut_split(where)
-    scheme = format_of(place)
-    if scheme is None:
+        return _pathless_target(bare, f"?{options}" if options else "")
+    return _path_target(None, spec)
+
+
+def _path_target(scheme: str | None, where: str) -> _Target:
+    """What lies at a path; its format is looked up where no scheme is given."""
+    place, split = cut_split(str(Path(where).expanduser()))
+    found = scheme or format_of(place)
+    if found is None or not (place.exists() or SOURCES.module(found).recognises(place)):
         raise _unusable(place)
-    return _Target(scheme, SOURCES.module(scheme), where)
+    return _Target(found, SOURCES.module(found), str(place), split)
+
+
+def _pathless_target(scheme: str, where: str) -> _Target:
+    """A source of which the text holds a split and options."""
+    split, question, options = where.partition("?")
+    return _Target(scheme, SOURCES.module(scheme), question + options, split or None)
 
 
 def _unusable(path: Path) -> InputError:

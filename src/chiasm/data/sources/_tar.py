@@ -46,6 +46,8 @@ def _plain_members(handle: int) -> list[tuple[str, Place]] | None:
     position = 0
     while position < length:
         header = os.pread(handle, _BLOCK, position)
+        if len(header) < _BLOCK:
+            return None
         if header.count(0) == _BLOCK:
             return found if position else None
         try:
@@ -62,7 +64,7 @@ def _plain_members(handle: int) -> list[tuple[str, Place]] | None:
         if kind == b"0":
             found.append((name, place))
         position = place.offset + -(-size // _BLOCK) * _BLOCK
-    return found or None
+    return None
 
 
 def _any_members(file: BinaryIO) -> list[tuple[str, Place]]:
@@ -74,4 +76,7 @@ def _any_members(file: BinaryIO) -> list[tuple[str, Place]]:
             elif member.islnk() and member.linkname in found:
                 # tar stores a second file with the same content as a reference to the first.
                 found[member.name] = found[member.linkname]
+        # The standard library takes a damaged or missing header for the end.
+        if os.pread(file.fileno(), _BLOCK, archive.offset).count(0) != _BLOCK:
+            raise tarfile.ReadError("it ends without the mark of an end")
     return list(found.items())

@@ -47,7 +47,7 @@ def recognises(path: Path) -> bool:
 
 def splits(where: str) -> dict[str, str]:
     """The distinct values of the split column."""
-    path, _ = cut_split(where)
+    path = Path(where)
     columns = _read(path)
     column = _find(columns, SPLIT_COLUMNS)
     if column is None or _find(columns, PATH_COLUMNS) is None:

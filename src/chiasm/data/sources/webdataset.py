@@ -44,12 +44,11 @@ def recognises(path: Path) -> bool:
 
 def splits(where: str) -> dict[str, str]:
     """Subfolders that are called like splits, or the split names in the shards' own names (`train-0000.tar`)."""
-    path, _ = cut_split(where)
+    path = Path(where)
     folders = {name: str(folder) for name, folder in split_folders(path).items() if _shards_in(folder)}
     if folders or not path.is_dir():
         return folders
-    by_split = _shards_by_split(_shards_in(path))
-    return {name: with_split(path, name) for name in by_split if len(by_split) > 1}
+    return {name: with_split(path, name) for name in _shards_by_split(_shards_in(path))}
 
 
 def webdataset(where: str, name: str) -> Source:

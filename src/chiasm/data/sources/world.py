@@ -15,7 +15,7 @@ from pydantic import Field
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError, UnknownNameError
 from chiasm.core.example import Example, Source
-from chiasm.data.world.splits import SPLITS, split
+from chiasm.data.world.splits import SPLITS
 from chiasm.data.world.world import World
 
 # Options whose names in a text are shorter than the fields of the world that they set.
@@ -40,15 +40,8 @@ class Content(Config):
 
 
 def splits(where: str) -> dict[str, str]:
-    """The world's splits, with the options that `where` gives.
-
-    Raises:
-        UnknownNameError: `where` names a split that does not exist.
-    """
-    named, _, options = where.partition("?")
-    if named:
-        split(named)
-    return {known.name: f"{known.name}?{options}" if options else known.name for known in SPLITS}
+    """The world's splits, each with the options that `where` gives."""
+    return {split.name: split.name + where for split in SPLITS}
 
 
 def world(where: str, name: str) -> Source:
