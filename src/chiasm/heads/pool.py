@@ -1,7 +1,7 @@
 """Features into one vector per picture: the class token, the mean of the patches, or both.
 
 Paper: Dosovitskiy et al., 2020, arXiv 2010.11929, section 3.1 (class token) and appendix D.3 (mean); Oquab et al.,
-2023, arXiv 2304.07193, section 7.1 (both, as its linear evaluation does).
+2023, arXiv 2304.07193 (both: its linear evaluation tries them together).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Vectors into the space where a contrastive loss compares them: an MLP with batch norm.
 
-Paper: Chen et al., 2020, arXiv 2002.05709, section 2.1 and appendix B.9 (SimCLR, two layers); Chen et al., 2020, arXiv
-2006.10029, section 2 (version 2, three layers); Chen et al., 2021, arXiv 2104.02057, section 4.1 (MoCo v3: hidden 4096,
+Paper: Chen et al., 2020, arXiv 2002.05709, sections 2.1 and 4.2 (SimCLR, two layers); Chen et al., 2020, arXiv
+2006.10029, section 2 (version 2, three layers); Chen et al., 2021, arXiv 2104.02057, section 4 (MoCo v3: hidden 4096,
 out 256, `last_norm="plain"`).
 Differs: batch norms of a run on several devices are joined only if the run converts them to `nn.SyncBatchNorm`.
 """

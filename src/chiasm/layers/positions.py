@@ -9,7 +9,7 @@ Paper: Dosovitskiy et al., 2020, arXiv 2010.11929, section 3.1 (learned) and 3.2
 2111.06377 (sine-cosine); Simeoni et al., 2025, arXiv 2508.10104 (rotary, with random shift, jitter and rescaling of the
 coordinates in training).
 Differs: rotary angles are computed from the formula in float32 at least, whatever the precision of the weights, and are
-never stored; the official DINOv3 weights come with periods rounded to bfloat16.
+never stored.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where a patch is, as numbers: sine-cosine tables, rotary angles, and tables resampled to another grid.
 
 Paper: Vaswani et al., 2017, arXiv 1706.03762, section 3.5 (sine-cosine); He et al., 2021, arXiv 2111.06377 (its
-two-dimensional form in masked autoencoders); Su et al., 2021, arXiv 2104.09864, section 3.4 (rotary); Simeoni et al.,
+two-dimensional form in masked autoencoders); Su et al., 2021, arXiv 2104.09864, section 3 (rotary); Simeoni et al.,
 2025, arXiv 2508.10104 (rotary over patch centres in [-1, 1]).
 Differs: the sine-cosine table puts the column before the row, as the published code of masked autoencoders does and as
 its weights need, although that code's names say otherwise; `column_first=False` gives the other order (MoCo v3).

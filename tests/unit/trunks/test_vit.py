@@ -184,6 +184,13 @@ def test_intermediate_features_are_those_of_a_shallower_trunk(depth):
     assert torch.equal(middle.visible, expected.visible)
 
 
+def test_gradients_flow_through_intermediates_but_not_into_later_blocks():
+    trunk = build()
+    trunk(images(), layers=[1]).intermediates[0].patches.pow(3).sum().backward()
+    assert trunk.blocks[0].mlp.up.weight.grad.abs().max() > 0
+    assert trunk.blocks[2].mlp.up.weight.grad is None
+
+
 def test_intermediates_come_in_the_order_asked_for():
     trunk = build()
     features = trunk(images(), layers=[-1, 0, 2])
