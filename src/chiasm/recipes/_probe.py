@@ -20,7 +20,7 @@ from chiasm.data.skipped import Skipped
 from chiasm.heads import pool
 from chiasm.ops.similarity import knn_classify
 
-MAX_GALLERY = 4000
+MAX_GALLERY = 2000
 MAX_QUERIES = 1000
 MAX_BYTES = 512_000_000
 """Pictures that are kept in memory; fewer of them when they are large."""
