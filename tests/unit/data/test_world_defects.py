@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 
 from chiasm.data.world.defects import DEFECTS
+from chiasm.data.world.sampler import inks_for
 from chiasm.data.world.scene import Scene
 from chiasm.data.world.surface import shadow_reach
+from chiasm.data.world.vocabulary import COLOURS
 from chiasm.data.world.world import World
 
 GOOD = World(min_objects=1, max_objects=3)
@@ -76,3 +78,12 @@ def test_masks_agree_between_sizes() -> None:
         shrunk = cv2.resize(fine.astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)
         assert coarse[shrunk > 0.9].all()
         assert not coarse[shrunk < 0.1].any()
+
+
+def test_every_kind_has_an_ink_that_shows_on_every_colour() -> None:
+    for kind in DEFECTS:
+        for colour in COLOURS:
+            for number in inks_for(kind, colour):
+                for tone in (colour.base, colour.second):
+                    assert max(abs(a - b) for a, b in zip(kind.inks[number], tone, strict=True)) >= 60
+            assert inks_for(kind, colour)

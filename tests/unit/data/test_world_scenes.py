@@ -179,8 +179,12 @@ def test_objects_of_one_colour_never_touch() -> None:
                     assert not (wide & masks[second]).any()
 
 
-@pytest.mark.parametrize("domain", [domain.name for domain in DOMAINS if domain.name != "night"])
-def test_the_named_colour_is_the_one_seen(domain: str) -> None:
+@pytest.mark.parametrize(
+    # The rule below does not get used to the light, as eyes do, so it misjudges some colours at night.
+    ("domain", "share"),
+    [("photo", 0.97), ("painting", 0.97), ("sketch", 0.9), ("night", 0.7)],
+)
+def test_the_named_colour_is_the_one_seen(domain: str, share: float) -> None:
     world = World(min_objects=1, max_objects=1, domain=domain)
     plain = [index for index in range(500) if world.scene(index).objects[0].pattern.name == "plain"][:60]
     directions = np.array([_chroma(np.array(colour.base, np.float32)) for colour in COLOURS])
@@ -191,7 +195,7 @@ def test_the_named_colour_is_the_one_seen(domain: str) -> None:
         nearest = COLOURS[int(np.argmin(np.linalg.norm(directions - _chroma(seen), axis=1)))]
         right += nearest == world.scene(index).objects[0].colour
     # Light, shading and the tooth of the paper move colours; the names must survive them.
-    assert right >= 0.85 * len(plain)
+    assert right >= share * len(plain)
 
 
 def _chroma(colour: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def test_relations_hold_for_the_masks_of_another_grid() -> None:
         masks = scene_truth(scene, SIZE_PX).masks
         middles = [np.argwhere(mask).mean(axis=0) / SIZE_PX for mask in masks]
         areas = masks.sum(axis=(1, 2))
-        for relation in Layout(scene.objects).relations():
+        for relation in WORLD.relations(index):
             found.add(relation.name)
             (y, x), (other_y, other_x) = middles[relation.subject], middles[relation.other]
             holds = {

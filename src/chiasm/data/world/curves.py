@@ -101,13 +101,11 @@ def turned(loop: Loop, share: float, centre: tuple[float, float] = (0.0, 0.0)) -
     return (loop - np.array(centre)) @ rotation + np.array(centre)
 
 
-def wave(points: Sequence[float], depth: float, start: tuple[float, float]) -> list[tuple[float, float]]:
-    """Corners of a scalloped edge: arcs of the given depth (down is positive) between neighbouring x positions."""
+def scallops(stops: Sequence[float], depth: float) -> list[tuple[float, float]]:
+    """Corners of a scalloped edge at height 0: an arc of the given depth (down is positive) between two stops."""
     corners: list[tuple[float, float]] = []
-    level = start[1]
-    for left, right in zip(points[:-1], points[1:], strict=True):
+    for left, right in zip(stops[:-1], stops[1:], strict=True):
         step = np.linspace(0, 1, 9)
-        xs = left + (right - left) * step
-        ys = level + depth * np.sin(np.pi * step)
-        corners += [(float(x), float(y)) for x, y in zip(xs, ys, strict=True)]
+        xs, ys = left + (right - left) * step, depth * np.sin(np.pi * step)
+        corners += zip(xs.tolist(), ys.tolist(), strict=True)
     return corners

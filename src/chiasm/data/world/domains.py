@@ -92,9 +92,9 @@ def _night_finish(canvas: Picture, scene: Scene) -> Picture:
     size_px = canvas.shape[-1]
     at, light = tables.coordinates(size_px), scene.light
     squared = (at.x + np.float32(0.5 - light.lamp_x)) ** 2 + (at.y + np.float32(0.5 - light.lamp_y)) ** 2
-    pool = np.exp(squared * np.float32(-1 / 0.16))
-    lamp = pool * ink((0.66, 0.56, 0.36))
-    dark = canvas * (lamp + ink((0.25, 0.3, 0.44))) + ink((3, 5, 14))
+    pool = np.exp(squared * np.float32(-1 / 0.2))
+    lamp = pool * ink((0.56, 0.48, 0.34))
+    dark = canvas * (lamp + ink((0.35, 0.38, 0.48))) + ink((2, 4, 12))
     glow = np.exp(squared * np.float32(-1 / 0.004)) * ink((80, 68, 40))
     return dark + glow + 3.6 * tables.noise(scene.grain, size_px)
 
@@ -115,13 +115,14 @@ def _sketch_paint(thing: SceneObject, patch: Patch, light: Light, size_px: int) 
     shade = _relief(thing, patch, light, 0.5)
     pressure = (1.35 + 0.2 * hatch - 0.55 * shade).clip(0.35, 1)
     picture = PAPER + (tinted(thing, patch) - PAPER) * pressure
-    width_px = max(0.75, 0.0075 * size_px)
+    width_px = max(0.6, 0.0068 * size_px)
     # A hand is never quite steady: the line wanders by a fraction of its width.
     wander = np.sin(patch.u * 9 + 7 * thing.x) * np.sin(patch.v * 8 + 5 * thing.y) * np.float32(0.35 * width_px)
-    outline = coverage(width_px - np.abs(patch.distance + wander))
+    # It runs a little outside, so that small objects keep their colour.
+    outline = coverage(width_px - np.abs(patch.distance + wander + np.float32(0.5 * width_px)))
     for detail in (patch.dark, patch.light):
         np.maximum(outline, 0.7 * coverage(0.7 * width_px - np.abs(detail)), out=outline)
-    return mixed(picture, GRAPHITE, 0.85 * outline), coverage(patch.distance + np.float32(1.3 * width_px))
+    return mixed(picture, GRAPHITE, 0.85 * outline), coverage(patch.distance + np.float32(1.7 * width_px))
 
 
 def _sketch_finish(canvas: Picture, scene: Scene) -> Picture:
@@ -181,7 +182,7 @@ def _brightness(picture: Picture) -> Plane:
     return np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
 
 
-PHOTO = Domain("photo", "a photo", "make it day", 0.5, _photo_ground, _photo_paint, _photo_finish)
+PHOTO = Domain("photo", "a photo", "turn it into a photo by day", 0.5, _photo_ground, _photo_paint, _photo_finish)
 SKETCH = Domain(
     "sketch", "a pencil sketch", "turn it into a pencil sketch", 0.22, _sketch_ground, _sketch_paint, _sketch_finish
 )

@@ -94,7 +94,7 @@ def _recolour(draw: np.random.Generator, scene: Scene, domain: Domain, split: Sp
     for index, name in _named(draw, scene):
         thing = scene.objects[index]
         colour = pick(draw, [colour for colour in colours_of(thing.shape, split.novel) if colour != thing.colour])
-        after = _with(scene, index, replace(thing, colour=colour, defect=None))
+        after = _with(scene, index, replace(thing, colour=colour))
         yield Change("recolour", f"make the {name} {colour.name}", after, domain, index, index)
 
 

@@ -1,4 +1,7 @@
-"""Outlines of the pictorial shapes: silhouettes with a few details, recognisable on a dozen pixels."""
+"""Outlines of the pictorial shapes: silhouettes with a few details, recognisable on a dozen pixels.
+
+One function per class, of the class's name; sizes are free, see `shapes`.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from chiasm.data.world.curves import (
     ellipse,
     mirrored,
     polygon,
+    scallops,
     spline,
     stroke,
     turned,
-    wave,
 )
 
 
@@ -114,7 +117,7 @@ def mushroom() -> Form:
 def umbrella() -> Form:
     angle = np.linspace(0.5, 1.0, 40) * TURN
     dome = [(float(1.15 * np.cos(a)), float(1.1 * np.sin(a))) for a in angle]
-    hem = wave((1.15, 0.58, 0.0, -0.58, -1.15), -0.22, (0.0, 0.0))
+    hem = scallops((1.15, 0.58, 0.0, -0.58, -1.15), -0.22)
     canopy = polygon(*dome, *hem)
     handle = stroke(0.15, (0, -0.3), (0, 0.85), (0.08, 1.02), (0.25, 1.05), (0.36, 0.9))
     tip = box(-0.06, -1.28, 0.06, -1.0)

@@ -1,4 +1,4 @@
-"""Outlines of the geometric shapes."""
+"""Outlines of the geometric shapes: one function per class, of the class's name; sizes are free, see `shapes`."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from chiasm.data.world.room import Room, places
 from chiasm.data.world.scene import Light, Scene, SceneObject
 from chiasm.data.world.shapes import SHAPES
 from chiasm.data.world.splits import Split, colours_of, shapes_of
-from chiasm.data.world.vocabulary import SIZE_JITTER, SIZES
+from chiasm.data.world.vocabulary import SIZE_JITTER, SIZES, Colour
 
 _TRIES = 10
 _REPEAT_SHAPE = 0.22
@@ -109,10 +109,14 @@ def draw_defect(draw: np.random.Generator, scene: Scene) -> Scene:
                 return replace(scene, objects=tuple(objects))
 
 
+def inks_for(kind: DefectKind, colour: Colour) -> list[int]:
+    """Which of a defect's colours differ enough from both tones of an object's colour."""
+    tones = np.array((colour.base, colour.second))
+    return [k for k, ink in enumerate(kind.inks) if np.abs(tones - ink).max(axis=1).min() >= _INK_CONTRAST]
+
+
 def _any_defect(draw: np.random.Generator, kind: DefectKind, thing: SceneObject) -> Defect:
     """A defect somewhere around the middle of an object, of a colour unlike the object's."""
-    tones = np.array((thing.colour.base, thing.colour.second))
-    inks = [k for k, ink in enumerate(kind.inks) if np.abs(tones - ink).max(axis=1).min() >= _INK_CONTRAST]
     u, v = draw.uniform(-0.55, 0.55, 2).tolist()
     angle, length, first, second = draw.random(4).tolist()
     return Defect(
@@ -122,7 +126,7 @@ def _any_defect(draw: np.random.Generator, kind: DefectKind, thing: SceneObject)
         angle=angle,
         extent=kind.extent[0] + (kind.extent[1] - kind.extent[0]) * length,
         wobble=(first, second),
-        ink=pick(draw, inks),
+        ink=pick(draw, inks_for(kind, thing.colour)),
     )
 
 

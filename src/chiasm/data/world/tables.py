@@ -6,7 +6,7 @@ A table with a margin is half as long again as the picture on each side; `grain`
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -18,6 +18,8 @@ from chiasm.data.world.textures import cloudy
 
 Plane = Float32[np.ndarray, "H W"]
 
+_NUM_SIZES = 8
+"""For so many picture sizes tables are kept at once; large ones take much memory."""
 _STROKES_PX = 768
 _UNIT_PX = 512
 _NUM_STROKES = 8000
@@ -32,7 +34,7 @@ class Coordinates:
     squared: Plane
 
 
-@cache
+@lru_cache(maxsize=_NUM_SIZES)
 def coordinates(size_px: int) -> Coordinates:
     """Coordinates of the pixels of a picture."""
     line = (np.arange(size_px, dtype=np.float32) + 0.5) / size_px - 0.5
@@ -80,7 +82,7 @@ def strokes(grain: int, size_px: int) -> Strokes:
     return Strokes(full.x[part], full.y[part], full.bristle[part])
 
 
-@cache
+@lru_cache(maxsize=_NUM_SIZES)
 def _noise(size_px: int) -> Float32[np.ndarray, "3 H W"]:
     side = _with_margin(size_px)
     draw = stream(0, "world noise", size_px)
@@ -89,13 +91,13 @@ def _noise(size_px: int) -> Float32[np.ndarray, "3 H W"]:
     return 0.9 * brightness + 0.45 * colour
 
 
-@cache
+@lru_cache(maxsize=_NUM_SIZES)
 def _paper(size_px: int) -> Plane:
     tooth = cloudy("paper", 200, slope=0.15)
     return _resized(np.pad(tooth, ((0, _UNIT_PX // 2), (0, _UNIT_PX // 2)), mode="wrap"), size_px, cv2.INTER_AREA)
 
 
-@cache
+@lru_cache(maxsize=_NUM_SIZES)
 def _strokes(size_px: int) -> Strokes:
     x, y, bristle = _stroke_master()
     return Strokes(

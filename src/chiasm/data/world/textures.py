@@ -36,10 +36,12 @@ def cloudy(purpose: str, fine: float, stretch: tuple[float, float] = (1.0, 1.0),
 
 
 def wall() -> Texture:
+    """Plaster: almost even, with broad stains."""
     return _levels(128 + 26 * cloudy("wall broad", 6, slope=1.5) + 9 * cloudy("wall fine", 120, slope=0.3))
 
 
 def wood() -> Texture:
+    """Five planks with grain and joints."""
     num = 5
     row, _ = _grid()
     height = MASTER_PX / num
@@ -57,14 +59,17 @@ def wood() -> Texture:
 
 
 def brick() -> Texture:
+    """Bricks in running bond."""
     return _masonry("brick", columns=4, rows=8, mortar_px=6.0, bond=0.5)
 
 
 def tiles() -> Texture:
+    """Square glazed tiles."""
     return _masonry("tiles", columns=4, rows=4, mortar_px=5.0, bond=0.0, rough=4.0, spread=13.0)
 
 
 def grass() -> Texture:
+    """Blades of grass, the bright ones on top."""
     noise = stream(0, "world texture", "blades")
     canvas = np.full((MASTER_PX, MASTER_PX), 70, np.uint8)
     for tone in np.linspace(55, 225, 2600):
@@ -80,6 +85,7 @@ def grass() -> Texture:
 
 
 def sand() -> Texture:
+    """Sand with wind ripples."""
     row, _ = _grid()
     bend = cloudy("dunes", 7, slope=1.5)
     ripples = np.sin(2 * np.pi * (9 * row / MASTER_PX + 0.45 * bend))
@@ -87,11 +93,13 @@ def sand() -> Texture:
 
 
 def sky() -> Texture:
+    """Clouds: 0 is clear sky."""
     billows = cloudy("billows", 90, (0.8, 1.3), 1.75)
     return _levels(255 * np.clip((billows + 0.25) / 1.6, 0, 1))
 
 
 def water() -> Texture:
+    """The net of light on shallow water."""
     row, column = _grid()
     bend = cloudy("swell", 9, (0.7, 1.0), 1.4)
     shift = cloudy("cross swell", 9, (1.0, 0.7), 1.4)

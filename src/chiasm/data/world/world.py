@@ -2,7 +2,8 @@
 
 A stand-in for every kind of data, made on the spot: classification (one object), detection and segmentation, captions,
 questions, editing, domain shift, anomalies, and generalisation to new combinations. Every picture follows from
-(seed, split, index) alone, at any size, in any order, from any thread.
+(seed, split, index) alone, at any size, in any order, from any thread: bit for bit on one machine, and up to the
+rounding of its processor's arithmetic on another.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from chiasm.data.world import domains, edits, splits
 from chiasm.data.world.captions import captions
 from chiasm.data.world.domains import DOMAINS, Domain
 from chiasm.data.world.geometry import flawed
+from chiasm.data.world.layout import Layout, Relation
 from chiasm.data.world.questions import questions
 from chiasm.data.world.render import render
 from chiasm.data.world.sampler import Limits, draw_defect, draw_scene
@@ -118,6 +120,10 @@ class World(Config):
     def truth(self, index: int, size_px: int | None = None) -> Truth:
         """Boxes, masks and classes of a picture's objects, back to front; the same in every domain."""
         return scene_truth(self.scene(index), size_px or self.size_px)
+
+    def relations(self, index: int) -> tuple[Relation, ...]:
+        """Every clear relation between two objects of a picture; both are indices into the scene's objects."""
+        return tuple(Layout(self.scene(index).objects).relations())
 
     def change(self, index: int) -> edits.Change:
         """The edit that belongs to a picture."""
