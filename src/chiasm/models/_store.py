@@ -41,9 +41,7 @@ def load_model(stored: artefact.Artefact, kind: type[ModelT]) -> ModelT:
     config = registry.config(stored.model).parse(stored.config, str(stored.folder / artefact.CONFIG))
     model = config.build()
     if not isinstance(model, kind):
-        raise InputError(
-            f"a model of the kind {kind.__name__}", f"{stored.folder} is a {stored.model}", "choose another"
-        )
+        raise InputError(f"a model of the kind {kind.__name__}", f"{stored.folder} is another", "choose another model")
     tensors = stored.tensors()
     wanted = model.state_dict()
     wrong = {

@@ -58,6 +58,8 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any]) -> Callable[...
         default = opener.default if opener.default is not None else parameter.default
         parameters.append(parameter.replace(annotation=str | None if optional else str, default=default))
 
+    # A part with a default word may stand before parameters that must be given.
+    parameters.sort(key=lambda parameter: (parameter.kind, parameter.default is not inspect.Parameter.empty))
     words = signature.replace(parameters=parameters)
 
     @functools.wraps(function)
@@ -67,7 +69,7 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any]) -> Callable[...
         for name, opener in openers.items():
             word = arguments.arguments[name]
             arguments.arguments[name] = None if word is None else opener.open(word)
-        return function(*arguments.args, **arguments.kwargs, **supplied)
+        return function(**arguments.arguments, **supplied)
 
     bound.__dict__["__signature__"] = words
     bound.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

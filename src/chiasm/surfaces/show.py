@@ -25,14 +25,16 @@ def show(record: BaseModel, as_json: bool, console: Console) -> None:
     for name, value in record:
         title = name.replace("_", " ")
         if _is_rows(value):
-            tables.append(_rows(title, value))
+            tables.append((title, _rows(value), len(value)))
         elif isinstance(value, BaseModel):
-            tables.append(_rows(title, [value]))
+            tables.append((title, _rows([value]), 1))
         else:
             facts.add_row(title, _text(value))
     if facts.row_count:
         console.print(facts)
-    for table in tables:
+    for title, table, num_rows in tables:
+        cut = f" (first {SHOWN_ROWS} of {num_rows})" if num_rows > SHOWN_ROWS else ""
+        console.print(f"\n[bold]{title}[/bold]{cut}", highlight=False)
         console.print(table)
 
 
@@ -40,9 +42,8 @@ def _is_rows(value: Any) -> bool:
     return isinstance(value, Sequence) and bool(value) and isinstance(value[0], BaseModel)
 
 
-def _rows(title: str, records: Sequence[BaseModel]) -> Table:
-    cut = f" (first {SHOWN_ROWS} of {len(records)})" if len(records) > SHOWN_ROWS else ""
-    table = Table(title=f"{title}{cut}", title_justify="left", box=None, padding=(0, 2, 0, 0))
+def _rows(records: Sequence[BaseModel]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for name in type(records[0]).model_fields:
         table.add_column(name.replace("_", " "), overflow="fold")
     for record in records[:SHOWN_ROWS]:

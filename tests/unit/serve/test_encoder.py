@@ -1,0 +1,86 @@
+"""The predictor: right order, nothing computed twice, broken pictures told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from drawn import draw_pictures
+
+from chiasm.core.example import Subset
+from chiasm.data.open import open_source
+from chiasm.models import encoder
+from chiasm.models._store import save_model
+from chiasm.serve._cache import FeatureCache
+from chiasm.serve.encoder import PictureEncoder, open_encoder, untrained_encoder
+from chiasm.trunks import vit
+from chiasm.weights.card import Card
+
+TRUNK = vit.Config(image_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2)
+
+
+class Counting(encoder.Encoder):
+    """Counts the pictures that reach the model."""
+
+    seen = 0
+
+    def forward(self, images):
+        self.seen += len(images)
+        return super().forward(images)
+
+
+@pytest.fixture
+def model() -> Counting:
+    torch.manual_seed(0)
+    return Counting(encoder.Config(trunk=TRUNK))
+
+
+@pytest.fixture
+def source(tmp_path):
+    return open_source(str(draw_pictures(tmp_path / "pictures", 5)))
+
+
+def test_vectors_come_in_the_order_of_the_source(model, source):
+    predictor = PictureEncoder(model, "m", "f", torch.device("cpu"))
+    whole = predictor.embed(source)
+    assert whole.keys == tuple(source.key(index) for index in range(len(source)))
+    assert whole.labels.tolist() == [source.label(index) for index in range(len(source))]
+    assert whole.vectors.shape == (15, predictor.embed_dim)
+    backwards = PictureEncoder(model, "m", "f", torch.device("cpu")).embed(Subset(source, range(14, -1, -1), "back"))
+    assert np.allclose(backwards.vectors[::-1], whole.vectors, atol=1e-6)
+
+
+def test_a_picture_is_encoded_once(model, source):
+    predictor = PictureEncoder(model, "m", "f", torch.device("cpu"))
+    first = predictor.embed(source)
+    assert model.seen == 15
+    again = predictor.embed(Subset(source, [3, 3, 7], "some"))
+    assert model.seen == 15
+    assert np.array_equal(again.vectors, first.vectors[[3, 3, 7]])
+
+
+def test_broken_pictures_are_told(model, source, tmp_path):
+    (tmp_path / "pictures" / "red" / "zz.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    answer = PictureEncoder(model, "m", "f", torch.device("cpu")).embed(open_source(str(tmp_path / "pictures")))
+    assert [key for key, _ in answer.skipped] == ["red/zz.png"]
+    assert len(answer.keys) == 15
+
+
+def test_the_cache_forgets_the_oldest():
+    cache = FeatureCache(max_vectors=2)
+    for number in range(3):
+        cache.put(bytes([number]), np.full(2, number, np.float32))
+        cache.get(bytes([0]))
+    assert cache.get(bytes([1])) is None
+    assert cache.get(bytes([0])) is not None
+
+
+def test_an_untrained_twin_has_other_weights_and_leaves_the_random_state(model, source, tmp_path):
+    save_model(encoder.Config(trunk=TRUNK).build(), tmp_path / "m", Card.now("t", "d", "c", 1.0, {}, {}))
+    state = torch.get_rng_state()
+    twin = untrained_encoder(str(tmp_path / "m"), 0)
+    assert torch.equal(state, torch.get_rng_state())
+    trained = open_encoder(str(tmp_path / "m"))
+    assert not np.allclose(twin.embed(source).vectors, trained.embed(source).vectors)
+    assert twin.fingerprint != trained.fingerprint
+    assert np.array_equal(twin.embed(source).vectors, untrained_encoder(str(tmp_path / "m"), 0).embed(source).vectors)

@@ -1,0 +1,90 @@
+"""Signatures to words: parts are opened, records are shown."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from drawn import draw_pictures
+from rich.console import Console
+
+from chiasm.core.errors import UnknownNameError
+from chiasm.core.example import Source, Splits
+from chiasm.core.predictors import Learner, Record
+from chiasm.engine.events import Listener, ProbeEvent, StepEvent
+from chiasm.surfaces.binding import bind
+from chiasm.surfaces.progress import LiveProgress
+from chiasm.surfaces.show import SHOWN_ROWS, show
+
+
+def a_task(
+    data: Source, learner: Learner, out: Path, *, probe: Splits | None = None, listeners: Sequence[Listener] = ()
+) -> tuple:
+    """Return what came."""
+    return data, learner, out, probe, listeners
+
+
+def test_parts_become_words_and_are_opened(tmp_path):
+    folder = draw_pictures(tmp_path / "pictures", 5)
+    given = ("a listener",)
+    bound = bind(a_task, {Sequence[Listener]: given})
+    parameters = inspect.signature(bound).parameters
+    assert list(parameters) == ["data", "out", "learner", "probe"]
+    assert parameters["data"].annotation is str
+    assert parameters["learner"].default == "logistic"
+    assert parameters["probe"].annotation == str | None
+    assert parameters["out"].annotation is Path
+    assert bound.__doc__ == a_task.__doc__
+    data, learner, out, probe, listeners = bound(str(folder), tmp_path, "centroid", probe=str(folder))
+    assert isinstance(data, Source)
+    assert isinstance(learner, Learner)
+    assert isinstance(probe, Splits)
+    assert (out, listeners) == (tmp_path, given)
+    assert bound(str(folder), tmp_path)[3] is None
+    with pytest.raises(UnknownNameError, match="did you mean 'centroid'"):
+        bound(str(folder), tmp_path, "centriod")
+
+
+class Row(Record):
+    name: str
+    share: float
+
+
+class Answer(Record):
+    title: str
+    rows: tuple[Row, ...]
+    best: Row
+    nothing: float | None = None
+
+
+def shown(as_json: bool) -> str:
+    console = Console(width=100)
+    rows = tuple(Row(name=f"n{number}", share=number / 3) for number in range(SHOWN_ROWS + 5))
+    with console.capture() as capture:
+        show(Answer(title="t", rows=rows, best=rows[1]), as_json, console)
+    return capture.get()
+
+
+def test_people_see_a_cut_table_and_programs_everything():
+    text = shown(as_json=False)
+    assert f"first {SHOWN_ROWS} of {SHOWN_ROWS + 5}" in text
+    assert "0.3333" in text
+    assert f"n{SHOWN_ROWS}" not in text
+    assert len(Answer.model_validate_json(shown(as_json=True)).rows) == SHOWN_ROWS + 5
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_told_on_a_terminal_and_off_it(terminal):
+    console = Console(width=120, force_terminal=terminal, force_interactive=False)
+    progress = LiveProgress(console)
+    with console.capture() as capture:
+        progress.started(0, {"device": "cpu"})
+        progress.probed(ProbeEvent(0, 0.0, {"knn_accuracy": 0.25}))
+        progress.stepped(StepEvent(10, 1.0, 0.5, {"images_per_second": 321.0, "loss": 1.25}))
+        progress.finished()
+    text = capture.get()
+    assert "cpu" in text
+    assert "knn_accuracy 0.250" in text
+    assert terminal or "321 images/s  loss 1.250" in text
