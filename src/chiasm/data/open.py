@@ -87,17 +87,29 @@ def open_splits(spec: str, seed: int = 0) -> Splits:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A source format, the text it understands without the split, and the split."""
+    """A source format, the text it understands without the split, and the split.
+
+    Attributes:
+        recognised: the format was told from what lies at the path.
+    """
 
     scheme: str
     module: ModuleType
     where: str
     split: str | None
+    recognised: bool = False
 
     def open(self, where: str) -> Source:
         """Open one of the target's splits, or all of it, and name it by the shortest text that leads back there."""
-        needs_no_scheme = hasattr(self.module, "recognises") and format_of(cut_split(where)[0]) == self.scheme
-        return SOURCES.function(self.scheme)(where, where if needs_no_scheme else f"{self.scheme}:{where}")
+        return SOURCES.function(self.scheme)(where, where if self._is_told_by(where) else f"{self.scheme}:{where}")
+
+    def _is_told_by(self, where: str) -> bool:
+        """Whether the format is understood without the scheme."""
+        if self.scheme in _pathless():
+            return False
+        place, _ = cut_split(where)
+        # Looking at a folder of a million pictures takes a while, so it is not done twice.
+        return (self.recognised and str(place) == self.where) or format_of(place) == self.scheme
 
 
 def _resolve(spec: str) -> _Target:
@@ -129,7 +141,7 @@ def _path_target(scheme: str | None, where: str) -> _Target:
     found = scheme or format_of(place)
     if found is None or not (place.exists() or SOURCES.module(found).recognises(place)):
         raise _unusable(place)
-    return _Target(found, SOURCES.module(found), str(place), split)
+    return _Target(found, SOURCES.module(found), str(place), split, recognised=scheme is None)
 
 
 def _pathless_target(scheme: str, where: str) -> _Target:

@@ -27,7 +27,7 @@ from chiasm.core.example import Example, Source
 from chiasm.data.skipped import Skipped
 
 # Pictures per piece of work: enough that handing work to a thread costs little even for pictures of 32 px.
-_PIECE = 8
+_PIECE = 16
 
 
 @runtime_checkable
@@ -56,6 +56,10 @@ class CentreCrop:
     """
 
     share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise InputError("a share of the picture above 0 and at most 1", f"{self.share} came", "change it")
 
     def min_side_px(self, size_px: int) -> int:
         return ceil(size_px / self.share)

@@ -13,7 +13,7 @@ def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
     """The pixels of a loaded picture; transparency is laid on white.
 
     Raises:
-        ValueError: the mode has no reading as RGB (Lab), or the values are not finite.
+        ValueError: the mode has no reading as RGB, or the values are not finite.
     """
     wide = _WIDE_MODES.get(image.mode)
     if wide is not None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from chiasm.core.errors import BrokenPictureError, InputError, MissingExtraError
+from chiasm.core.example import Source
 from chiasm.data.open import open_source, open_splits
 
 datasets = pytest.importorskip("datasets")
@@ -38,6 +39,7 @@ def test_class_labels_captions_and_unknown(tmp_path: Path) -> None:
     captions = (datasets.List(datasets.Value("string")), [["one", "uno"], [], ["three"]])
     _rows(pictures, fine=kinds, captions=captions).save_to_disk(tmp_path / "set")
     source = open_source(str(tmp_path / "set"))
+    assert isinstance(source, Source)
     assert source.classes == ("cat", "dog")
     assert [source.label(index) for index in range(len(source))] == [1, 0, None]
     assert [source.key(index) for index in range(3)] == ["00000000", "00000001", "00000002"]

@@ -34,6 +34,7 @@ def test_any_depth_sorted_by_path(tmp_path: Path) -> None:
     for value, name in enumerate(names):
         save(tmp_path / name, value)
     source = open_source(str(tmp_path))
+    assert isinstance(source, Source)
     assert keys(source) == sorted(names)
     assert source.classes == ()
     assert labels(source) == [None] * 5

@@ -60,6 +60,7 @@ def shards(tmp_path: Path) -> Path:
 
 def test_folder_pattern_and_single_shard(shards: Path) -> None:
     whole = open_source(str(shards))
+    assert isinstance(whole, Source)
     assert _keys(whole) == [f"part-{number // 4:03d}/{number:04d}" for number in range(12)]
     assert _values(whole) == list(range(12))
     assert whole.classes == ("0", "1", "2")
@@ -189,7 +190,10 @@ def test_shards_that_are_not_whole(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="1 shards hold none"):
         open_source(str(path))
     with pytest.raises(InputError, match=r"the shard .*x-1\.tar, but no such file"):
-        open_source(f"{tmp_path}/x-{{1..2}}.tar")
+        open_source(f"{tmp_path}/x-{{1..99999999999999}}.tar")
+    _shard(path, {"0.png": _png(0), "0.cls": b"1", "0.json": b"{"})
+    with pytest.raises(BrokenPictureError, match="its JSON cannot be parsed"):
+        open_source(str(path)).read(0)
     _shard(path, {"0.png": _png(0), "0.json": b"{"})
     with pytest.raises(InputError, match=r"JSON in .*x\.tar: 0\.json"):
         open_source(str(path))

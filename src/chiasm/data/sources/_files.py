@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Example
@@ -98,9 +98,9 @@ def is_picture_file(entry: os.DirEntry[str]) -> bool:
 
     Whether it can be read is another matter: a text file named `.jpg` counts, and is reported as broken when read.
     """
-    suffix = PurePath(entry.name).suffix.lower()
-    if suffix:
-        return suffix in PICTURE_SUFFIXES
+    _, _, ending = entry.name.rpartition(".")
+    if ending and ending != entry.name:
+        return f".{ending.lower()}" in PICTURE_SUFFIXES
     return _begins_like_picture(entry)
 
 

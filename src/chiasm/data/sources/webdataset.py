@@ -20,7 +20,7 @@ import numpy as np
 from chiasm.core.errors import BrokenPictureError, InputError
 from chiasm.core.example import Example, Source
 from chiasm.data.decode import decode
-from chiasm.data.sources._files import PICTURE_SUFFIXES, is_hidden
+from chiasm.data.sources._files import PICTURE_SUFFIXES, entries, is_hidden
 from chiasm.data.sources._labels import index_labels
 from chiasm.data.sources._splits import TEST_NAMES, TRAIN_NAMES, cut_split, split_folders, with_split
 from chiasm.data.sources._tar import NOWHERE, Place, members
@@ -143,26 +143,29 @@ class Shards:
             raise BrokenPictureError(key, f"its shard cannot be read: {error.strerror}") from None
         if len(data) < picture.size:
             raise BrokenPictureError(key, "its shard was cut off since it was opened")
-        captions = [line.strip() for line in caption.decode("utf-8", errors="replace").splitlines()]
-        captions += _described_captions(_parsed(description, f"{shard}: {key}.json")) if not any(captions) else []
-        return Example(
-            key=key,
-            picture=decode(data, key, min_side_px),
-            label=self.label(index),
-            captions=tuple(filter(None, captions)),
-        )
+        try:
+            captions = _lines(caption) or _described_captions(_parsed(description))
+        except ValueError as error:
+            raise BrokenPictureError(key, f"its JSON cannot be parsed: {error}") from None
+        return Example(key=key, picture=decode(data, key, min_side_px), label=self.label(index), captions=captions)
 
 
 def _shards(path: Path, split: str | None) -> list[Path]:
-    shards = list(_expanded(path)) if path.suffix == ".tar" else _shards_in(path)
+    shards = _existing(_expanded(path)) if path.suffix == ".tar" else _shards_in(path)
     if split is not None:
         shards = _shards_by_split(shards).get(split, [])
     if not shards:
         raise InputError("tar shards", f"{path} holds none" + (f" of split {split}" if split else ""), "check the path")
-    for shard in shards:
-        if not shard.is_file():
-            raise InputError(f"the shard {shard}", "no such file exists", "check the numbers in the braces")
     return shards
+
+
+def _existing(paths: Iterable[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"the shard {path}", "no such file exists", "check the numbers in the braces")
+        found.append(path)
+    return found
 
 
 def _expanded(path: Path) -> Iterator[Path]:
@@ -180,7 +183,7 @@ def _expanded(path: Path) -> Iterator[Path]:
 def _shards_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.suffix == ".tar" and not is_hidden(path.name))
+    return sorted(Path(entry.path) for entry in entries(folder) if entry.name.endswith(".tar"))
 
 
 def _shards_by_split(shards: list[Path]) -> dict[str, list[Path]]:
@@ -200,7 +203,7 @@ def _class_names(path: Path) -> tuple[str, ...]:
     for name in CLASS_NAME_FILES:
         for place in (folder / name, folder.parent / name):
             if place.is_file():
-                return tuple(line.strip() for line in place.read_text(encoding="utf-8").splitlines() if line.strip())
+                return _lines(place.read_bytes())
     return ()
 
 
@@ -237,22 +240,26 @@ def _grouped(file: BinaryIO) -> dict[str, dict[str, Place]]:
 def _label(file: BinaryIO, places: dict[str, Place], what: str) -> str | None:
     if "cls" in places:
         return places["cls"].read(file.fileno()).decode("utf-8", errors="replace").strip() or None
-    described = _parsed(places.get("json", NOWHERE).read(file.fileno()), f"{what}.json")
+    try:
+        described = _parsed(places.get("json", NOWHERE).read(file.fileno()))
+    except ValueError as error:
+        raise InputError(f"JSON in {what}.json", f"it cannot be parsed ({error})", "write the shard again") from None
     label = next((described[key] for key in _LABEL_KEYS if key in described), None)
     return str(label) if isinstance(label, str | int) and not isinstance(label, bool) else None
 
 
-def _parsed(data: bytes, what: str) -> dict[str, Any]:
-    if not data:
-        return {}
-    try:
-        value = json.loads(data)
-    except ValueError as error:
-        raise InputError(f"JSON in {what}", f"it cannot be parsed ({error})", "write the shard again") from None
+def _parsed(data: bytes) -> dict[str, Any]:
+    value = json.loads(data) if data else {}
     return value if isinstance(value, dict) else {}
 
 
-def _described_captions(described: dict[str, Any]) -> list[str]:
+def _lines(text: bytes) -> tuple[str, ...]:
+    """The lines of a text that are not blank."""
+    lines = (line.strip() for line in text.decode("utf-8", errors="replace").splitlines())
+    return tuple(filter(None, lines))
+
+
+def _described_captions(described: dict[str, Any]) -> tuple[str, ...]:
     value = next((described[key] for key in _CAPTION_KEYS if key in described), [])
     values = value if isinstance(value, list) else [value]
-    return [text.strip() for text in values if isinstance(text, str)]
+    return tuple(text.strip() for text in values if isinstance(text, str) and text.strip())
