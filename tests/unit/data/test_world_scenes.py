@@ -255,3 +255,21 @@ def test_wrong_settings_are_explained() -> None:
         World.parse({"min_objects": 5, "max_objects": 2}, "the world")
     with pytest.raises(InputError, match="size_px"):
         World.parse({"size_px": 3}, "the world")
+
+
+def test_a_close_up_shows_one_object_that_fills_the_picture() -> None:
+    world = World(close_up=True, size_px=96)
+    sides = []
+    for index in range(60):
+        truth = world.truth(index)
+        assert len(truth.boxes) == 1
+        left, top, right, bottom = truth.boxes[0].tolist()
+        assert min(left, top) >= 0
+        assert max(right, bottom) <= 96
+        sides.append(max(right - left, bottom - top) / 96)
+        assert world.label(index) == truth.classes[0]
+        assert world.example(index, language=True, edit=True).edit is not None
+    assert min(sides) > 0.6
+    assert max(sides) - min(sides) > 0.15
+    with pytest.raises(InputError, match="close-up"):
+        World(close_up=True, min_objects=2)

@@ -16,10 +16,10 @@ from chiasm.data.world.backgrounds import BACKGROUNDS, Ground
 from chiasm.data.world.chance import pick
 from chiasm.data.world.curves import TURN
 from chiasm.data.world.defects import DEFECTS, Defect, DefectKind
-from chiasm.data.world.geometry import flawed, topmost
+from chiasm.data.world.geometry import extent, flawed, topmost
 from chiasm.data.world.layout import REFERENCE_PX
 from chiasm.data.world.patterns import PATTERNS
-from chiasm.data.world.room import Room, places
+from chiasm.data.world.room import BORDER, Room, places
 from chiasm.data.world.scene import Light, Scene, SceneObject
 from chiasm.data.world.shapes import SHAPES
 from chiasm.data.world.splits import Split, colours_of, shapes_of
@@ -33,6 +33,7 @@ _MIN_DEFECT_PX = 7
 _MIN_DEFECT_SHARE = 0.035
 _MIN_REMAINS = 0.65
 _INK_CONTRAST = 60
+_CLOSE_SHARE = (0.66, 0.92)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,24 @@ def draw_ground(draw: np.random.Generator, objects: Sequence[SceneObject]) -> Gr
     kind = pick(draw, kinds)
     x, y, zoom = draw.random(3).tolist()
     return Ground(kind, int(draw.integers(len(kind.ramps))), x, y, 0.7 + 0.4 * zoom)
+
+
+def close_up(draw: np.random.Generator, scene: Scene) -> Scene:
+    """The scene with the camera close to its first object, which then fills most of the picture, alone."""
+    thing = scene.objects[0]
+    left, up, right, down = extent(thing)
+    share, right_by, down_by = draw.random(3).tolist()
+    filled = _CLOSE_SHARE[0] + (_CLOSE_SHARE[1] - _CLOSE_SHARE[0]) * share
+    scale = filled / max(left + right, up + down)
+    free_x, free_y = (1 - 2 * BORDER - scale * width for width in (left + right, up + down))
+    near = replace(
+        thing,
+        size=SIZES[-1],
+        diameter=scale * thing.diameter,
+        x=BORDER + scale * left + right_by * free_x,
+        y=BORDER + scale * up + down_by * free_y,
+    )
+    return replace(scene, objects=(near,))
 
 
 def draw_defect(draw: np.random.Generator, scene: Scene) -> Scene:

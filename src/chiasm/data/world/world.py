@@ -23,7 +23,7 @@ from chiasm.data.world.geometry import flawed
 from chiasm.data.world.layout import Layout, Relation
 from chiasm.data.world.questions import questions
 from chiasm.data.world.render import render
-from chiasm.data.world.sampler import Limits, draw_defect, draw_scene
+from chiasm.data.world.sampler import Limits, close_up, draw_defect, draw_scene
 from chiasm.data.world.scene import Scene
 from chiasm.data.world.shapes import SHAPES
 from chiasm.data.world.truth import main_class, scene_truth
@@ -43,6 +43,7 @@ class World(Config):
         num_pictures: length; None: what the split usually has (100 000 for training, 10 000 for the others).
         domain: "photo", "sketch", "painting", "night", or "mixed".
         min_objects, max_objects: objects per picture; 1 and 1 make a plain classification set.
+        close_up: whether each picture shows one object that fills most of it, as in a catalogue.
         defects: share of pictures in which one object has a defect; the scenes are otherwise the same.
     """
 
@@ -53,6 +54,7 @@ class World(Config):
     domain: str = "photo"
     min_objects: int = Field(default=1, ge=1, le=8)
     max_objects: int = Field(default=6, ge=1, le=8)
+    close_up: bool = False
     defects: float = Field(default=0.0, ge=0, le=1)
 
     @field_validator("split")
@@ -70,6 +72,8 @@ class World(Config):
         if self.min_objects > self.max_objects:
             came = f"min_objects is {self.min_objects} and max_objects {self.max_objects}"
             raise InputError("min_objects up to max_objects", came, "raise max_objects or lower min_objects")
+        if self.close_up and self.min_objects > 1:
+            raise InputError("one object in a close-up", f"min_objects is {self.min_objects}", "leave min_objects out")
         return self
 
     @property
@@ -91,7 +95,10 @@ class World(Config):
             IndexError: there is no such picture.
         """
         part = splits.split(self.split)
-        scene = draw_scene(self.seed, part, self._checked(index), Limits(self.min_objects, self.max_objects))
+        limits = Limits(1, 1) if self.close_up else Limits(self.min_objects, self.max_objects)
+        scene = draw_scene(self.seed, part, self._checked(index), limits)
+        if self.close_up:
+            scene = close_up(stream(self.seed, "world close-up", self.split, index), scene)
         if not self.defects:
             return scene
         # Its own stream, so that the same scenes exist with and without their defects.
