@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from chiasm.core.features import Features
 from chiasm.core.views import Views, ViewSpec
 
 
-class Trunk(nn.Module):
+class Trunk(nn.Module, ABC):
     """Pictures in, `Features` out.
 
     Attributes:
@@ -26,10 +27,11 @@ class Trunk(nn.Module):
     image_size: int
     hides_patches: bool
 
+    @abstractmethod
     def normalize(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         """Pixels 0 to 255 to the numbers the trunk was trained on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(
         self,
         images: Float[Tensor, "B C H W"],
@@ -44,15 +46,14 @@ class Trunk(nn.Module):
             patch_mask: True = hidden; every row hides the same number of patches.
             layers: indices of blocks whose outputs are returned as `intermediates`.
         """
-        raise NotImplementedError
 
 
 class TrunkConfig(Config):
     """Settings of a trunk; one subclass per family."""
 
+    @abstractmethod
     def build(self) -> Trunk:
         """A trunk with random weights, drawn from PyTorch's generator."""
-        raise NotImplementedError
 
 
 class Losses(NamedTuple):
@@ -69,7 +70,7 @@ class Losses(NamedTuple):
     terms: Mapping[str, Float[Tensor, ""]]
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """How to learn: owns student, teacher and heads, and knows no loop.
 
     A subclass is made by its module's `Config.build(trunk)`. The engine calls `forward` on batches made to the order of
@@ -78,13 +79,13 @@ class Objective(nn.Module):
 
     trunk: Trunk
 
+    @abstractmethod
     def views(self) -> tuple[ViewSpec, ...]:
         """The views of each picture that a batch must hold, in order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, batch: Views) -> Losses:
         """The losses on one batch."""
-        raise NotImplementedError
 
     def after_step(self, progress: float) -> None:
         """Called after each optimiser step with the share of training done (0 to 1); teachers are updated here."""
@@ -93,9 +94,9 @@ class Objective(nn.Module):
 class ObjectiveConfig(Config):
     """Settings of an objective; one subclass per method."""
 
+    @abstractmethod
     def build(self, trunk: Trunk) -> Objective:
         """Wire the objective around a trunk; heads get random weights from PyTorch's generator."""
-        raise NotImplementedError
 
 
 class Model(nn.Module):

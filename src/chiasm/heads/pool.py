@@ -6,6 +6,7 @@ Paper: Dosovitskiy et al., 2020, arXiv 2010.11929, section 3.1 (class token) and
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 import torch
@@ -18,7 +19,7 @@ from chiasm.core.errors import InputError
 from chiasm.core.features import Features
 
 
-class Pool(nn.Module):
+class Pool(nn.Module, ABC):
     """Base of all kinds.
 
     Attributes:
@@ -29,9 +30,9 @@ class Pool(nn.Module):
         super().__init__()
         self.out_dim = out_dim
 
+    @abstractmethod
     def forward(self, features: Features) -> Float[Tensor, "B D"]:
         """One vector per picture."""
-        raise NotImplementedError
 
 
 class ClassToken(Pool):

@@ -6,6 +6,7 @@ Paper: He et al., 2021, arXiv 2111.06377 (left out); Bao et al., 2021, arXiv 210
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 import torch
@@ -17,7 +18,7 @@ from chiasm.core.config import Config
 from chiasm.ops.patches import take_tokens, visible_positions
 
 
-class Hiding(nn.Module):
+class Hiding(nn.Module, ABC):
     """Base of both kinds.
 
     Attributes:
@@ -26,6 +27,7 @@ class Hiding(nn.Module):
 
     leaves_out: bool
 
+    @abstractmethod
     def forward(
         self, pixels: Float[Tensor, "B N _"], patch_mask: Bool[Tensor, "B N"], embedding: nn.Module
     ) -> tuple[Float[Tensor, "B _ D"], Int64[Tensor, "B _"] | None]:
@@ -39,7 +41,6 @@ class Hiding(nn.Module):
         Returns:
             the tokens, and their positions in the full grid; None where all are there.
         """
-        raise NotImplementedError
 
 
 class LeaveOut(Hiding):
