@@ -131,6 +131,7 @@ class _Session:
         self._probes_done = 0
         self._saved_at = time.monotonic()
         self._figures: dict[str, float] = {}
+        self._probed: dict[str, float] = {}
 
     @property
     def next_batch(self) -> int:
@@ -182,7 +183,7 @@ class _Session:
     def outcome(self) -> Outcome:
         """What the run leaves."""
         kept = self._ema.module if self._ema is not None else self._objective.trunk
-        return Outcome(kept.cpu().eval(), self._step, self._seconds, dict(self._figures))
+        return Outcome(kept.cpu().eval(), self._step, self._seconds, {**self._figures, **self._probed})
 
     def _progress(self) -> float:
         return self._engine.budget.progress(self._step, self._seconds)
@@ -217,7 +218,7 @@ class _Session:
         step, seconds, waited = self._last_log
         lasted = max(self._seconds - seconds, 1e-9)
         pictures = (self._step - step) * settings.batch_size * settings.accumulate
-        self._figures |= {
+        self._figures = {
             "loss": float(losses.total.detach()),
             **{name: float(value) for name, value in losses.terms.items()},
             **rates,
@@ -243,7 +244,7 @@ class _Session:
             for probe in self._engine.probes:
                 figures |= probe(trunk)
         trunk.train(was_training)
-        self._figures |= figures
+        self._probed = figures
         for listener in self._engine.listeners:
             listener.probed(ProbeEvent(self._step, self._seconds, figures))
 

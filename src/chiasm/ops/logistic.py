@@ -82,6 +82,8 @@ def fit_logistic(
     with warnings.catch_warnings(), threadpool_limits(num_threads, user_api="blas"):
         # Told in `converged` instead of on stderr.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # One example per class looks like a regression problem to scikit-learn, but it is what one shot means.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         solver.fit((numbers - mean) / scale, labels)
     converged = int(solver.n_iter_.max()) < _MAX_ITERATIONS
     if len(present) == 2:

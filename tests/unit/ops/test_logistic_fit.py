@@ -64,3 +64,9 @@ def test_converges_and_repeats_exactly() -> None:
     first, again = (fit_logistic(vectors, labels, 3, 100.0) for _ in range(2))
     assert first.converged
     np.testing.assert_array_equal(first.weights, again.weights)
+
+
+def test_one_example_of_each_of_many_classes_is_no_reason_to_warn() -> None:
+    vectors = np.eye(30, dtype=np.float32)
+    fit = fit_logistic(vectors, np.arange(30), 30, 10.0)
+    assert (fit.probabilities(vectors).argmax(axis=1) == np.arange(30)).all()
