@@ -6,6 +6,7 @@ model runs everywhere as before; only the file is smaller.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source
-from chiasm.core.files import read_json
+from chiasm.core.files import check_new_folder, read_json
 from chiasm.core.predictors import Record
 from chiasm.data.pictures import PictureLoader
 from chiasm.models._store import load_model
@@ -60,8 +61,7 @@ def half(model: Path, data: Source, out: Path, num_pictures: int = 256) -> Halve
     """
     if num_pictures < 1:
         raise InputError("a positive number of pictures", f"{num_pictures} came", "give at least 1")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError("an empty or new folder", f"{out} is not empty", "choose another --out")
+    check_new_folder(out, "choose another --out")
     stored = artefact.read(model)
     before = load_model(stored, Encoder)
     tensors = {name: _halved(value) for name, value in before.state_dict().items()}
@@ -74,7 +74,7 @@ def half(model: Path, data: Source, out: Path, num_pictures: int = 256) -> Halve
     card = Card.now(
         title=f"{model.name}, weights in bfloat16",
         data=f"as {model}; compared on {len(cosines)} pictures of {data.name}",
-        command=f"chiasm compress half {model} --data {data.name} --out {out}",
+        command=shlex.join(["chiasm", "compress", "half", str(model), "--data", data.name, "--out", str(out)]),
         seconds=0.0,
         settings={"made from": f"{model} ({stored.fingerprint})"},
         metrics={**inherited, **metrics},

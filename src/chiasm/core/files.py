@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +22,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the disk is full or the place cannot be written.
     """
+    part = _part_of(path)
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-        Path(name).chmod(0o666 & ~_umask())
-    part = Path(name)
+        part.touch(exist_ok=False)
     try:
         with _explained(path):
             yield part
@@ -40,39 +38,56 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that becomes `path` when the block ends well.
+    """Yield a temporary folder beside `path` that becomes `path` when the block ends well, and vanishes otherwise.
 
-    An existing `path` is replaced only after the new folder is complete.
+    A folder is never replaced: no file system exchanges two folders in one step everywhere, so a crash could leave
+    neither.
 
     Raises:
-        InputError: the disk is full or the place cannot be written.
+        InputError: `path` exists and is no empty folder, the disk is full or the place cannot be written.
     """
+    check_new_folder(path)
+    part = _part_of(path)
     with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+        part.mkdir(parents=True)
     try:
         with _explained(path):
             yield part
-            part.chmod(0o777 & ~_umask())
-            if path.exists():
-                old = part.with_suffix(".old")
-                path.replace(old)
-                part.replace(path)
-                shutil.rmtree(old)
-            else:
-                part.replace(path)
+            part.replace(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def check_new_folder(path: Path, do: str = "choose another place") -> None:
+    """Refuse a place for a new folder where something is already; `do` says in the error what to do instead.
+
+    Raises:
+        InputError: `path` is a file or a folder that holds something.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError("a folder to write to", f"{path} is a file", "choose another place")
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError("an empty or new folder", f"{path} is not empty", do)
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
+    """Write a text file atomically.
+
+    Lone surrogates (bytes of file names that are no UTF-8) become backslash escapes, which in JSON are its own.
+
+    Raises:
+        InputError: the disk is full or the place cannot be written.
+    """
     with atomic_path(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically, indented, with a final newline."""
+    """Write a JSON file atomically, indented, with a final newline.
+
+    Raises:
+        InputError: the disk is full or the place cannot be written.
+    """
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -99,14 +114,13 @@ def _explained(path: Path) -> Iterator[None]:
             raise InputError(
                 f"room to write {path}", "the disk is full", "free some space or choose another place"
             ) from None
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
             raise InputError(
                 f"a place that can be written at {path}", f"it cannot ({error.strerror})", "choose another place"
             ) from None
         raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _part_of(path: Path) -> Path:
+    """A name of its own beside `path`; made with plain calls, so that the file gets the rights that any other would."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")

@@ -115,16 +115,33 @@ def test_atomic_file_keeps_the_old_one_when_writing_fails(tmp_path):
     assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]
 
 
-def test_atomic_folder_replaces_as_a_whole(tmp_path):
-    path = tmp_path / "folder"
-    for text in ("one", "two"):
-        with files.atomic_folder(path) as part:
-            (part / text).write_text(text)
-    assert [entry.name for entry in path.iterdir()] == ["two"]
+def test_atomic_folder_is_there_as_a_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "folder"
     with pytest.raises(InterruptedError), files.atomic_folder(path) as part:
         fail_after_writing(part / "half")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
-    assert (path / "two").exists()
+    assert list(path.parent.iterdir()) == []
+    with files.atomic_folder(path) as part:
+        (part / "one").write_text("one")
+    assert [entry.name for entry in path.parent.iterdir()] == ["folder"]
+    assert [entry.name for entry in path.iterdir()] == ["one"]
+    with pytest.raises(InputError, match="not empty"), files.atomic_folder(path):
+        pass
+    with pytest.raises(InputError, match="is a file"), files.atomic_folder(path / "one"):
+        pass
+    assert [entry.name for entry in path.iterdir()] == ["one"]
+
+
+def test_new_files_get_the_rights_of_any_other(tmp_path):
+    plain, atomic = tmp_path / "plain", tmp_path / "atomic"
+    plain.write_text("x")
+    files.write_text(atomic, "x")
+    assert atomic.stat().st_mode == plain.stat().st_mode
+
+
+def test_undecodable_names_can_be_written(tmp_path):
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    files.write_json(tmp_path / "x.json", {"name": name})
+    assert files.read_json(tmp_path / "x.json", "names") == {"name": name}
 
 
 def test_a_full_disk_is_told(tmp_path):
