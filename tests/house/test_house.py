@@ -68,7 +68,10 @@ def test_no_assert_no_bare_except_no_marks():
             assert not isinstance(node, ast.Assert), f"{path}:{node.lineno} asserts"
             if isinstance(node, ast.ExceptHandler):
                 caught = ast.unparse(node.type) if node.type else "everything"
-                assert caught not in ("everything", "Exception", "BaseException"), f"{path}:{node.lineno}"
+                # Foreign decoders raise whatever they stumble on; that may be caught in order to be told, never dropped.
+                is_broad = caught in ("everything", "Exception", "BaseException")
+                is_told = any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
+                assert is_told or not is_broad, f"{path}:{node.lineno} swallows errors"
 
 
 def test_no_drawer_for_odds_and_ends():
@@ -79,7 +82,8 @@ def test_no_drawer_for_odds_and_ends():
 def test_help_does_not_import_torch():
     code = (
         "import sys; from chiasm.surfaces.cli import run; run(['--help']); "
-        "heavy = {'torch', 'numpy', 'sklearn', 'lancedb', 'cv2'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+        "heavy = {'torch', 'numpy', 'sklearn', 'lancedb', 'cv2'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
     )
     done = run(sys.executable, "-c", code)
     assert done.returncode == 0, done.stderr
