@@ -68,7 +68,7 @@ def test_no_assert_no_bare_except_no_marks():
             assert not isinstance(node, ast.Assert), f"{path}:{node.lineno} asserts"
             if isinstance(node, ast.ExceptHandler):
                 caught = ast.unparse(node.type) if node.type else "everything"
-                # Foreign decoders raise whatever they stumble on; that may be caught in order to be told, never dropped.
+                # Foreign decoders raise whatever they stumble on; that may be caught to be told, never dropped.
                 is_broad = caught in ("everything", "Exception", "BaseException")
                 is_told = any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
                 assert is_told or not is_broad, f"{path}:{node.lineno} swallows errors"
