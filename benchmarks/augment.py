@@ -55,6 +55,9 @@ class Jpegs:
     def label(self, index: int) -> int | None:
         return None
 
+    def digest(self, index: int) -> str:
+        return self.key(index)
+
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         return Example(str(index), decode(self.files[index], str(index), min_side_px))
 

@@ -96,6 +96,14 @@ class Source(Protocol):
         """Class of one example, without decoding its picture."""
         ...
 
+    def digest(self, index: int) -> str:
+        """A text that changes whenever the content of one picture does, told without decoding it.
+
+        Raises:
+            BrokenPictureError: what is stored cannot be read.
+        """
+        ...
+
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         """Read one example.
 
@@ -142,6 +150,9 @@ class Subset:
 
     def label(self, index: int) -> int | None:
         return self._source.label(self._indices[index])
+
+    def digest(self, index: int) -> str:
+        return self._source.digest(self._indices[index])
 
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         return self._source.read(self._indices[index], min_side_px)

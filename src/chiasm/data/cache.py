@@ -51,6 +51,10 @@ class Cached:
     def label(self, index: int) -> int | None:
         return self._source.label(index)
 
+    def digest(self, index: int) -> str:
+        """As the source tells it now; a kept picture may be older."""
+        return self._source.digest(index)
+
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         """Read one example; a kept one is full size, whatever `min_side_px` is, and its picture is read-only.
 

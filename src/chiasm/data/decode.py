@@ -65,28 +65,20 @@ def decode(
     return np.ascontiguousarray(picture)
 
 
-def decode_file(
-    path: Path,
-    key: str | None = None,
-    min_side_px: int | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    max_bytes: int = DEFAULT_MAX_BYTES,
-) -> UInt8[np.ndarray, "H W 3"]:
-    """Decode a picture file; `decode` says how.
+def read_file(path: Path, key: str | None = None, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
+    """The bytes of a picture file, to be decoded.
 
     Args:
         path: the file.
         key: what the picture is called in the error; its path when not given.
-        min_side_px: the shorter side that suffices.
-        max_pixels: width times height above which a picture is refused.
         max_bytes: file size above which a file is refused unread.
 
     Raises:
-        BrokenPictureError: also where `path` is missing, unreadable, or anything but a regular file.
+        BrokenPictureError: `path` is missing, unreadable, too large, or anything but a regular file.
     """
     key = str(path) if key is None else key
     try:
-        data = _read_regular(path, max_bytes)
+        return _read_regular(path, max_bytes)
     except RefusedError as refused:
         raise BrokenPictureError(key, str(refused)) from None
     except FileNotFoundError:
@@ -96,7 +88,6 @@ def decode_file(
         raise BrokenPictureError(key, f"it cannot be opened: {error.strerror}") from None
     except ValueError as error:
         raise BrokenPictureError(key, f"it cannot be opened: {error}") from None
-    return decode(data, key, min_side_px, max_pixels)
 
 
 def _read_regular(path: Path, max_bytes: int) -> bytes:

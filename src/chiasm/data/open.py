@@ -16,7 +16,7 @@ from types import ModuleType
 
 from chiasm.core.errors import InputError, UnknownNameError, nearest
 from chiasm.core.example import Source, Splits
-from chiasm.data.sources._files import entries
+from chiasm.data.sources._files import PictureFiles, entries
 from chiasm.data.sources._formats import SOURCES, format_of
 from chiasm.data.sources._splits import TEST_NAMES, TRAIN_NAMES, cut_split, first_of
 from chiasm.data.splits import align, derive, derived_part
@@ -83,6 +83,11 @@ def open_splits(spec: str, seed: int = 0) -> Splits:
     if train and test:
         return Splits(*align(target.open(available[train]), target.open(available[test])))
     return Splits(*derive(open_source(spec), seed))
+
+
+def open_picture(path: Path) -> Source:
+    """One picture file as a source of its own; its key is the path. A file that is missing shows when it is read."""
+    return PictureFiles(str(path), [str(path)], Path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,8 @@ class _Reclassed:
     def __init__(self, source: Source, classes: tuple[str, ...]) -> None:
         self._source = source
         self._classes = classes
-        self._places = [classes.index(name) for name in source.classes]
+        place = {name: index for index, name in enumerate(classes)}
+        self._places = [place[name] for name in source.classes]
 
     @property
     def name(self) -> str:
@@ -100,6 +101,9 @@ class _Reclassed:
     def label(self, index: int) -> int | None:
         label = self._source.label(index)
         return None if label is None else self._places[label]
+
+    def digest(self, index: int) -> str:
+        return self._source.digest(index)
 
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         example = self._source.read(index, min_side_px)

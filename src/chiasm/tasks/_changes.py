@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from chiasm.core.errors import BrokenPictureError
 from chiasm.core.example import Source
@@ -22,7 +20,7 @@ class Changes:
     """How a source differs from what was known of it.
 
     Attributes:
-        digests: digest of each picture of the source, by key.
+        digests: digest of each readable picture of the source, by key.
         added: positions in the source of pictures with unknown keys.
         changed: positions of pictures with known keys and other content.
         broken: keys of unreadable pictures among the new and changed ones, with the reason.
@@ -44,48 +42,30 @@ def find_changes(source: Source, known: Mapping[str, str]) -> Changes:
     everything = range(len(source))
     keys = [source.key(index) for index in everything]
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        digests = list(pool.map(lambda index: content_digest(source, index), everything))
-        fresh = [index for index in everything if known.get(keys[index]) != digests[index]]
-        reasons = list(pool.map(lambda index: _reason_unreadable(source, index), fresh))
-    broken = {keys[index]: reason for index, reason in zip(fresh, reasons, strict=True) if reason}
-    readable = [index for index in fresh if keys[index] not in broken]
+        looks = list(pool.map(lambda index: _look(source, index, known.get(keys[index])), everything))
+    fresh = [index for index in everything if looks[index].digest != known.get(keys[index])]
     return Changes(
-        digests=dict(zip(keys, digests, strict=True)),
-        added=tuple(index for index in readable if keys[index] not in known),
-        changed=tuple(index for index in readable if keys[index] in known),
-        broken=broken,
+        digests={key: look.digest for key, look in zip(keys, looks, strict=True) if look.digest is not None},
+        added=tuple(index for index in fresh if looks[index].digest is not None and keys[index] not in known),
+        changed=tuple(index for index in fresh if looks[index].digest is not None and keys[index] in known),
+        broken={key: look.trouble for key, look in zip(keys, looks, strict=True) if look.trouble is not None},
     )
 
 
-def content_digest(source: Source, index: int) -> str:
-    """A digest of one picture's content.
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look at one picture showed: a digest, or why it is unreadable."""
 
-    Where the key is a file within the folder that the source is named after, its bytes are read and nothing is decoded;
-    otherwise the pixels are read at the smallest size the source offers. Unreadable pictures have an empty digest.
-    """
-    path = Path(source.name) / source.key(index)
+    digest: str | None = None
+    trouble: str | None = None
+
+
+def _look(source: Source, index: int, known: str | None) -> _Look:
+    """Tell a picture's digest, and whether it can be decoded where that is not known."""
     try:
-        if path.is_file():
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, _new_digest).hexdigest()
-        picture = source.read(index, _GLANCE_SIDE_PX).picture
-    except (OSError, BrokenPictureError):
-        # Whoever reads the picture next meets the same trouble and tells it.
-        return ""
-    digest = _new_digest()
-    digest.update(repr(picture.shape).encode())
-    digest.update(picture.tobytes())
-    return digest.hexdigest()
-
-
-def _new_digest() -> hashlib.blake2b:
-    return hashlib.blake2b(digest_size=16)
-
-
-def _reason_unreadable(source: Source, index: int) -> str | None:
-    """Why a picture cannot be decoded; None when it can."""
-    try:
-        source.read(index, _GLANCE_SIDE_PX)
+        digest = source.digest(index)
+        if digest != known:
+            source.read(index, _GLANCE_SIDE_PX)
     except BrokenPictureError as error:
-        return error.reason
-    return None
+        return _Look(trouble=error.reason)
+    return _Look(digest=digest)

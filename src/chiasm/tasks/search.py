@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chiasm.core.errors import BrokenPictureError, InputError
 from chiasm.core.predictors import Encoder, Record
-from chiasm.tasks._one_picture import OnePicture
+from chiasm.data.open import open_picture
 from chiasm.tasks._places import beside, missing
 from chiasm.tasks._vector_table import check_model, is_index, open_table
 
@@ -71,7 +71,7 @@ def search(model: Encoder, index: Path, query: Path, limit: int = 10) -> Found:
     check_model(table, model, index)
     if not query.exists():
         raise missing(query, "a picture", [path for path in beside(query) if path.is_file()], "check the path")
-    picture = OnePicture(query)
+    picture = open_picture(query)
     picture.read(0, _GLANCE_SIDE_PX)
     embeddings = model.embed(picture)
     if not embeddings.keys:

@@ -19,7 +19,7 @@ import simplejpeg
 from PIL import Image, ImageOps
 
 from chiasm.core.errors import BrokenPictureError
-from chiasm.data.decode import DEFAULT_MAX_BYTES, decode, decode_file
+from chiasm.data.decode import DEFAULT_MAX_BYTES, decode, read_file
 
 HEIGHT, WIDTH = 61, 83
 
@@ -364,18 +364,18 @@ class TestFiles:
 
     def _reason(self, path: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> str:
         with pytest.raises(BrokenPictureError) as caught:
-            decode_file(path, max_bytes=max_bytes)
+            decode(read_file(path, max_bytes=max_bytes), str(path))
         assert caught.value.key == str(path)
         return caught.value.reason
 
     def test_reads_by_content_not_by_name(self, tmp_path: Path) -> None:
         path = tmp_path / "really a png.jpg"
         path.write_bytes(_png())
-        np.testing.assert_array_equal(decode_file(path), _smooth())
+        np.testing.assert_array_equal(decode(read_file(path), "x"), _smooth())
 
     def test_the_key_may_be_given(self, tmp_path: Path) -> None:
         with pytest.raises(BrokenPictureError, match="cats/1 is not one"):
-            decode_file(tmp_path / "none", "cats/1")
+            read_file(tmp_path / "none", "cats/1")
 
     def test_folder(self, tmp_path: Path) -> None:
         assert self._reason(tmp_path) == "it is a folder"

@@ -32,6 +32,9 @@ class Scaling:
     def label(self, index: int) -> int | None:
         return index % 2
 
+    def digest(self, index: int) -> str:
+        return f"{index}{' torn' * self.broken}"
+
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         self.num_reads += 1
         if self.broken:
@@ -40,6 +43,15 @@ class Scaling:
         while min_side_px is not None and side // 2 >= min_side_px:
             side //= 2
         return Example(self.key(index), np.full((side, side, 3), index, np.uint8), label=self.label(index))
+
+
+def test_digests_are_those_of_the_source_now() -> None:
+    source = Scaling(32)
+    cached = Cached(source, max_bytes=10**6)
+    cached.read(0)
+    before = cached.digest(0)
+    source.broken = True
+    assert cached.digest(0) != before
 
 
 def test_small_pictures_are_read_once_and_in_full() -> None:

@@ -42,6 +42,9 @@ class Numbered:
     def label(self, index: int) -> int | None:
         return index % 2 if index % 5 else None
 
+    def digest(self, index: int) -> str:
+        return str(index)
+
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         self.reads.append(index)
         self.sizes.add(min_side_px)

@@ -86,10 +86,17 @@ def test_linked_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
 
 
 def test_names_that_are_no_valid_unicode(tmp_path: Path) -> None:
-    save(tmp_path / "fine.png")
-    (tmp_path / "fine.png").rename(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    odd = os.fsdecode(b"caf\xe9")
+    for folder in (odd, "tea"):
+        save(tmp_path / folder / "fine.png")
+        (tmp_path / folder / "fine.png").rename(tmp_path / folder / f"{odd}.png")
     source = open_source(str(tmp_path))
-    assert source.read(0).key == "caf\udce9.png"
+    assert source.read(0).key == source.key(0) == r"caf\udce9/caf\udce9.png"
+    assert source.classes == (r"caf\udce9", "tea")
+    (tmp_path / odd / f"{odd}.png").write_bytes(b"torn")
+    with pytest.raises(BrokenPictureError, match=r"caf.udce9/caf.udce9.png is not one"):
+        source.read(0)
+    "".join((*keys(source), *source.classes)).encode("utf-8")
 
 
 def test_reading_passes_the_wanted_size_on(tmp_path: Path) -> None:

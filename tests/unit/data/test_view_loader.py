@@ -44,6 +44,9 @@ class Flat:
     def label(self, index: int) -> int | None:
         return None
 
+    def digest(self, index: int) -> str:
+        return str(index)
+
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         self.reads.append((index, min_side_px))
         time.sleep(self._delay_seconds * (index % 3))

@@ -37,6 +37,9 @@ class Plain:
     def label(self, index):
         return None
 
+    def digest(self, index):
+        return "grey"
+
     def read(self, index, min_side_px=None):
         return Example(str(index), self._picture)
 

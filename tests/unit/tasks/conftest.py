@@ -12,7 +12,7 @@ from PIL import Image
 from chiasm.core.errors import BrokenPictureError, TooManyBrokenError
 from chiasm.core.example import Example, Source
 from chiasm.core.predictors import Embeddings
-from chiasm.data.decode import decode_file
+from chiasm.data.decode import decode, read_file
 
 
 class Folder:
@@ -36,7 +36,10 @@ class Folder:
 
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         key = self._keys[index]
-        return Example(key, decode_file(self.root / key, key, min_side_px), self.label(index))
+        return Example(key, decode(read_file(self.root / key, key), key, min_side_px), self.label(index))
+
+    def digest(self, index: int) -> str:
+        return read_file(self.root / self._keys[index], self._keys[index]).hex()
 
 
 class ColourEncoder:

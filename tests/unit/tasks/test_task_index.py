@@ -60,13 +60,15 @@ def test_same_size_and_time_but_other_bytes_is_new(encoder, folder, colours, tmp
     assert record.num_changed == 1
 
 
-def test_sources_whose_keys_are_no_files_are_compared_by_pixels(encoder, folder, colours, paint, tmp_path) -> None:
+def test_nothing_is_decoded_but_what_is_new_or_changed(encoder, folder, colours, paint, tmp_path) -> None:
     source = folder(colours)
-    source.name = "memory:colours"
     index(encoder, source, tmp_path / "idx")
+    read, whole = [], source.read
+    source.read = lambda index, min_side_px=None: read.append(source.key(index)) or whole(index, min_side_px)
     paint("photos/red/00.png", (0, 255, 0))
     record = index(encoder, source, tmp_path / "idx")
     assert (record.num_changed, record.num_unchanged) == (1, 23)
+    assert set(read) == {"red/00.png"}
 
 
 def test_a_broken_picture_is_reported_every_time_and_never_too_many(encoder, folder, colours, tmp_path) -> None:

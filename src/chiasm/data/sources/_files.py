@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from chiasm.core.errors import InputError
-from chiasm.core.example import Example
-from chiasm.data.decode import decode_file
+from chiasm.data.decode import read_file
 from chiasm.data.formats import RefusedError, reader_of
+from chiasm.data.sources._stored import Content, StoredPictures
 
 # Formats that cannot be read are among them on purpose: such a file is met and reported, not silently left out.
 PICTURE_SUFFIXES = frozenset(
@@ -18,7 +18,7 @@ PICTURE_SUFFIXES = frozenset(
 )
 
 
-class PictureFiles:
+class PictureFiles(StoredPictures):
     """A source over single files.
 
     Args:
@@ -39,38 +39,15 @@ class PictureFiles:
         labels: Sequence[int | None] = (),
         captions: Sequence[tuple[str, ...]] = (),
     ) -> None:
-        self._name = name
-        self._keys = tuple(keys)
+        super().__init__(name, keys, classes, labels)
+        # As the file system has them, which keys need not be.
+        self._places = tuple(keys)
         self._locate = locate
-        self._classes = tuple(classes)
-        self._labels = tuple(labels)
         self._captions = tuple(captions)
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self._classes
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def key(self, index: int) -> str:
-        return self._keys[index]
-
-    def label(self, index: int) -> int | None:
-        return self._labels[index] if self._labels else None
-
-    def read(self, index: int, min_side_px: int | None = None) -> Example:
-        key = self._keys[index]
-        return Example(
-            key=key,
-            picture=decode_file(self._locate(key), key, min_side_px),
-            label=self.label(index),
-            captions=self._captions[index] if self._captions else (),
-        )
+    def _content(self, index: int) -> Content:
+        picture = read_file(self._locate(self._places[index]), self.key(index))
+        return Content(picture, self._captions[index] if self._captions else ())
 
 
 def is_hidden(name: str) -> bool:

@@ -15,8 +15,8 @@ TEST_NAMES = ("test", "testing", "val", "valid", "validation")
 
 
 def first_of(wanted: Iterable[str], available: Iterable[str]) -> str | None:
-    """The first wanted name that is available, in whatever case."""
-    by_lower = {name.lower(): name for name in available}
+    """The first wanted name that is available, in whatever case and with blanks around it or not."""
+    by_lower = {name.strip().lower(): name for name in available}
     return next((by_lower[name] for name in wanted if name in by_lower), None)
 
 
@@ -46,16 +46,31 @@ def cut_split(where: str) -> tuple[Path, str | None]:
     if Path(where).exists() or "?" not in where:
         return Path(where), None
     path, query = where.rsplit("?", 1)
-    try:
-        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
-    except ValueError:
-        raise InputError(
-            "options as name=value", f"{query!r} came in {where}", "write for example ?split=train"
-        ) from None
+    options = dict(options_in(query, where, "split=train"))
     for option in options:
         if option != "split":
             raise UnknownNameError("option of a path", option, ["split"])
     return Path(path), options["split"]
+
+
+def options_in(query: str, where: str, example: str) -> list[tuple[str, str]]:
+    """Names and values in a text such as `size=64&seed=1`.
+
+    Args:
+        query: what stands behind the question mark.
+        where: the whole text, for the error.
+        example: options as they should be, for the error.
+
+    Raises:
+        InputError: an option is not of the form name=value.
+    """
+    if not query:
+        return []
+    try:
+        return parse_qsl(query, keep_blank_values=True, strict_parsing=True)
+    except ValueError:
+        came = f"{query!r} came in {where}"
+        raise InputError("options as name=value", came, f"write for example ?{example}") from None
 
 
 def with_split(path: Path, split: str) -> str:

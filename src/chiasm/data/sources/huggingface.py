@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chiasm.core.errors import BrokenPictureError, InputError, MissingExtraError
-from chiasm.core.example import Example, Source
+from chiasm.core.example import Source
 from chiasm.core.files import read_json
-from chiasm.data.decode import decode, decode_file
+from chiasm.data.decode import read_file
+from chiasm.data.sources._columns import CAPTION_NAMES, LABEL_NAMES, captions_in
 from chiasm.data.sources._labels import index_labels
-from chiasm.data.sources.table import CAPTION_COLUMNS, LABEL_COLUMNS
+from chiasm.data.sources._splits import first_of
+from chiasm.data.sources._stored import Content, StoredPictures
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -68,9 +70,9 @@ def huggingface(where: str, name: str) -> Source:
         raise InputError(f"rows with a column of type Image in {where}", came, "cast the column to datasets.Image")
     rows = rows.cast_column(pictures[0], datasets.Image(decode=False))
     class_columns = [column for column, feature in features.items() if isinstance(feature, datasets.ClassLabel)]
-    caption_column = _first(CAPTION_COLUMNS, features)
+    caption_column = first_of(CAPTION_NAMES, features)
     if class_columns:
-        column = _first(LABEL_COLUMNS, class_columns) or class_columns[0]
+        column = first_of(LABEL_NAMES, class_columns) or class_columns[0]
         classes = tuple(features[column].names)
         # The library writes -1 for "unknown".
         labels = [None if value is None or value < 0 else int(value) for value in rows[column]]
@@ -79,7 +81,7 @@ def huggingface(where: str, name: str) -> Source:
     return SavedRows(name, rows, pictures[0], caption_column, classes, labels)
 
 
-class SavedRows:
+class SavedRows(StoredPictures):
     """A source over the rows of a data set; `huggingface` makes it."""
 
     def __init__(
@@ -91,58 +93,26 @@ class SavedRows:
         classes: tuple[str, ...],
         labels: Sequence[int | None],
     ) -> None:
-        self._name = name
+        # Sorting keys as text keeps the order of the rows.
+        super().__init__(name, [f"{row:08d}" for row in range(len(rows))], classes, labels)
         self._rows = rows.select_columns([picture_column, *([caption_column] if caption_column else [])])
         self._picture_column = picture_column
         self._caption_column = caption_column
-        self._classes = classes
-        self._labels = tuple(labels)
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self._classes
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def key(self, index: int) -> str:
-        # Sorting keys as text keeps the order of the rows.
-        return f"{index:08d}"
-
-    def label(self, index: int) -> int | None:
-        return self._labels[index] if self._labels else None
-
-    def read(self, index: int, min_side_px: int | None = None) -> Example:
-        key = self.key(index)
+    def _content(self, index: int) -> Content:
         row = self._rows[index]
         picture = row[self._picture_column] or {}
+        captions = captions_in(row[self._caption_column]) if self._caption_column else ()
         if picture.get("bytes") is not None:
-            pixels = decode(picture["bytes"], key, min_side_px)
-        elif picture.get("path"):
-            pixels = decode_file(Path(picture["path"]), key, min_side_px)
-        else:
-            raise BrokenPictureError(key, "the row has no picture")
-        captions = _captions(row[self._caption_column]) if self._caption_column else ()
-        return Example(key=key, picture=pixels, label=self.label(index), captions=captions)
+            return Content(picture["bytes"], captions)
+        if picture.get("path"):
+            return Content(read_file(Path(picture["path"]), self.key(index)), captions)
+        raise BrokenPictureError(self.key(index), "the row has no picture")
 
 
 def _plain_labels(rows: Dataset, where: str) -> tuple[tuple[str, ...], list[int | None]]:
-    column = _first(LABEL_COLUMNS, rows.features)
+    column = first_of(LABEL_NAMES, rows.features)
     if column is None:
         return (), []
     values = [value if value is None else str(value) for value in rows[column]]
     return index_labels(values, where)
-
-
-def _first(wanted: Iterable[str], available: Iterable[str]) -> str | None:
-    by_lower = {column.lower(): column for column in available}
-    return next((by_lower[name] for name in wanted if name in by_lower), None)
-
-
-def _captions(value: Any) -> tuple[str, ...]:
-    values = value if isinstance(value, list) else [value]
-    return tuple(text.strip() for text in values if isinstance(text, str) and text.strip())

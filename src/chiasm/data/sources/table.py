@@ -8,16 +8,17 @@ are merged: their captions are collected in order, which is how caption data set
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source
+from chiasm.data.sources._columns import CAPTION_NAMES, LABEL_NAMES, captions_in
 from chiasm.data.sources._files import PictureFiles
 from chiasm.data.sources._labels import index_labels
-from chiasm.data.sources._splits import cut_split, with_split
+from chiasm.data.sources._splits import cut_split, first_of, with_split
 
 PRECEDENCE = 10
 
@@ -33,8 +34,6 @@ PATH_COLUMNS = (
     "img",
     "picture",
 )
-CAPTION_COLUMNS = ("caption", "captions", "text", "sentence", "sentences", "description")
-LABEL_COLUMNS = ("label", "class", "class_name", "category", "target")
 SPLIT_COLUMNS = ("split", "subset", "partition")
 
 Columns = dict[str, list[Any]]
@@ -49,8 +48,8 @@ def splits(where: str) -> dict[str, str]:
     """The distinct values of the split column."""
     path = Path(where)
     columns = _read(path)
-    column = _find(columns, SPLIT_COLUMNS)
-    if column is None or _find(columns, PATH_COLUMNS) is None:
+    column = first_of(SPLIT_COLUMNS, columns)
+    if column is None or first_of(PATH_COLUMNS, columns) is None:
         return {}
     names = sorted({_text(value) for value in columns[column] if _text(value)})
     return {name: with_split(path, name) for name in names}
@@ -88,7 +87,7 @@ class _Row:
 
 
 def _rows(path: Path, columns: Columns, split: str | None) -> dict[str, _Row]:
-    path_column = _find(columns, PATH_COLUMNS)
+    path_column = first_of(PATH_COLUMNS, columns)
     if path_column is None:
         raise InputError(
             f"a column of picture paths in {path} ({', '.join(PATH_COLUMNS)})",
@@ -97,9 +96,9 @@ def _rows(path: Path, columns: Columns, split: str | None) -> dict[str, _Row]:
         )
     keys = columns[path_column]
     nothing = [None] * len(keys)
-    captions = columns.get(_find(columns, CAPTION_COLUMNS) or "", nothing)
-    labels = columns.get(_find(columns, LABEL_COLUMNS) or "", nothing)
-    belongs = columns.get(_find(columns, SPLIT_COLUMNS) or "", nothing)
+    captions = columns.get(first_of(CAPTION_NAMES, columns) or "", nothing)
+    labels = columns.get(first_of(LABEL_NAMES, columns) or "", nothing)
+    belongs = columns.get(first_of(SPLIT_COLUMNS, columns) or "", nothing)
     rows: dict[str, _Row] = {}
     for number, (key, caption, label, part) in enumerate(zip(keys, captions, labels, belongs, strict=True), start=1):
         if split is not None and _text(part) != split:
@@ -111,7 +110,7 @@ def _rows(path: Path, columns: Columns, split: str | None) -> dict[str, _Row]:
                 "write paths there, or save pictures with the datasets library",
             )
         row = rows.setdefault(str(PurePosixPath(key.strip())), _Row())
-        row.captions.extend(_captions(caption))
+        row.captions.extend(captions_in(caption))
         row.label = _agreed(path, key, row.label, _text(label) or None)
     if not rows:
         raise InputError(
@@ -128,20 +127,8 @@ def _agreed(path: Path, key: str, before: str | None, now: str | None) -> str | 
     return now if before is None else before
 
 
-def _captions(value: Any) -> Iterable[str]:
-    """The captions in one cell: a text, or a list of texts (Parquet)."""
-    values = value if isinstance(value, list) else [value]
-    return [text for text in map(_text, values) if text]
-
-
 def _text(value: Any) -> str:
     return "" if value is None else str(value).strip()
-
-
-def _find(columns: Columns, names: Iterable[str]) -> str | None:
-    """The first column, by the order of `names`, whose name is one of them."""
-    by_lower = {column.strip().lower(): column for column in columns}
-    return next((by_lower[name] for name in names if name in by_lower), None)
 
 
 def _locator(folder: Path) -> Callable[[str], Path]:
@@ -193,7 +180,7 @@ def _read_parquet(path: Path) -> Columns:
     import pyarrow
     import pyarrow.parquet
 
-    wanted = {*PATH_COLUMNS, *CAPTION_COLUMNS, *LABEL_COLUMNS, *SPLIT_COLUMNS}
+    wanted = {*PATH_COLUMNS, *CAPTION_NAMES, *LABEL_NAMES, *SPLIT_COLUMNS}
     try:
         names = pyarrow.parquet.read_schema(path).names
         content = pyarrow.parquet.read_table(path, columns=[name for name in names if name.strip().lower() in wanted])

@@ -18,11 +18,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from chiasm.core.errors import BrokenPictureError, InputError
-from chiasm.core.example import Example, Source
-from chiasm.data.decode import decode
+from chiasm.core.example import Source
+from chiasm.data.sources._columns import CAPTION_NAMES, LABEL_NAMES, captions_in
 from chiasm.data.sources._files import PICTURE_SUFFIXES, entries, is_hidden
 from chiasm.data.sources._labels import index_labels
-from chiasm.data.sources._splits import TEST_NAMES, TRAIN_NAMES, cut_split, split_folders, with_split
+from chiasm.data.sources._splits import TEST_NAMES, TRAIN_NAMES, cut_split, first_of, split_folders, with_split
+from chiasm.data.sources._stored import Content, StoredPictures
 from chiasm.data.sources._tar import NOWHERE, Place, members
 
 PRECEDENCE = 20
@@ -31,8 +32,6 @@ PRECEDENCE = 20
 CLASS_NAME_FILES = ("classes.txt", "classnames.txt")
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
-_LABEL_KEYS = ("label", "cls", "class", "class_name")
-_CAPTION_KEYS = ("captions", "caption", "text")
 
 
 def recognises(path: Path) -> bool:
@@ -87,7 +86,7 @@ class Record:
     label: str | None
 
 
-class Shards:
+class Shards(StoredPictures):
     """A source over samples in tar files; `webdataset` makes it."""
 
     def __init__(
@@ -98,11 +97,8 @@ class Shards:
         classes: tuple[str, ...],
         labels: list[int | None],
     ) -> None:
-        self._name = name
+        super().__init__(name, [record.key for record in records], classes, labels)
         self._shards = tuple(shards)
-        self._classes = classes
-        self._labels = tuple(labels)
-        self._keys = tuple(record.key for record in records)
         # Millions of samples are held as numbers, not as objects.
         self._shard = np.array([record.shard for record in records], np.int32)
         self._places = np.array(
@@ -110,25 +106,8 @@ class Shards:
             np.int64,
         )
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self._classes
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def key(self, index: int) -> str:
-        return self._keys[index]
-
-    def label(self, index: int) -> int | None:
-        return self._labels[index] if self._labels else None
-
-    def read(self, index: int, min_side_px: int | None = None) -> Example:
-        key = self._keys[index]
+    def _content(self, index: int) -> Content:
+        key = self.key(index)
         shard = self._shards[self._shard[index]]
         picture, text, described = (Place(int(offset), int(size)) for offset, size in self._places[index])
         try:
@@ -144,10 +123,10 @@ class Shards:
         if len(data) < picture.size:
             raise BrokenPictureError(key, "its shard was cut off since it was opened")
         try:
-            captions = _lines(caption) or _described_captions(_parsed(description))
+            fields = _parsed(description)
         except ValueError as error:
             raise BrokenPictureError(key, f"its JSON cannot be parsed: {error}") from None
-        return Example(key=key, picture=decode(data, key, min_side_px), label=self.label(index), captions=captions)
+        return Content(data, _lines(caption) or captions_in(fields.get(first_of(CAPTION_NAMES, fields) or "")))
 
 
 def _shards(path: Path, split: str | None) -> list[Path]:
@@ -244,7 +223,7 @@ def _label(file: BinaryIO, places: dict[str, Place], what: str) -> str | None:
         described = _parsed(places.get("json", NOWHERE).read(file.fileno()))
     except ValueError as error:
         raise InputError(f"JSON in {what}.json", f"it cannot be parsed ({error})", "write the shard again") from None
-    label = next((described[key] for key in _LABEL_KEYS if key in described), None)
+    label = described.get(first_of(LABEL_NAMES, described) or "")
     return str(label) if isinstance(label, str | int) and not isinstance(label, bool) else None
 
 
@@ -257,9 +236,3 @@ def _lines(text: bytes) -> tuple[str, ...]:
     """The lines of a text that are not blank."""
     lines = (line.strip() for line in text.decode("utf-8", errors="replace").splitlines())
     return tuple(filter(None, lines))
-
-
-def _described_captions(described: dict[str, Any]) -> tuple[str, ...]:
-    value = next((described[key] for key in _CAPTION_KEYS if key in described), [])
-    values = value if isinstance(value, list) else [value]
-    return tuple(text.strip() for text in values if isinstance(text, str) and text.strip())

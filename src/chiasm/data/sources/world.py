@@ -1,20 +1,23 @@
 """The embedded world as a source: `world:train?size=64&seed=1&domain=sketch&objects=1&length=5000`.
 
 Options: `size` (side in pixels), `seed`, `length` (number of pictures), `domain`, `objects` (as many in every picture)
-or `min_objects` and `max_objects`, `close_up` (0 or 1), `defects` (share of pictures with one). What else an example carries is switched by
-0 or 1: `language` (captions and questions, on by default), `truth` (boxes and masks, off), `edit` (a triple, off).
+or `min_objects` and `max_objects`, `close_up` (0 or 1), `defects` (share of pictures with one). What else an example
+carries is switched by 0 or 1: `language` (captions and questions, on by default), `truth` (boxes and masks, off),
+`edit` (a triple, off).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 from pydantic import Field
 
+from chiasm import __version__
 from chiasm.core.config import Config
-from chiasm.core.errors import InputError, UnknownNameError
+from chiasm.core.errors import UnknownNameError
 from chiasm.core.example import Example, Source
+from chiasm.data.sources._splits import options_in
+from chiasm.data.sources._stored import digest_of
 from chiasm.data.world.splits import SPLITS
 from chiasm.data.world.world import World
 
@@ -59,7 +62,7 @@ def world(where: str, name: str) -> Source:
     named, _, text = where.partition("?")
     fields: dict[str, str] = {"split": named} if named else {}
     content: dict[str, str] = {}
-    for option, value in _options(text, name):
+    for option, value in options_in(text, name, "size=64"):
         if option in Content.model_fields:
             content[option] = value
         elif option in _FIELDS:
@@ -96,16 +99,12 @@ class WorldSource:
     def label(self, index: int) -> int | None:
         return self.world.label(index)
 
+    def digest(self, index: int) -> str:
+        """A digest of what the picture follows from: settings, key and the version of the code that draws it."""
+        settings = self.world.model_dump_json(exclude={"num_pictures"})
+        return digest_of(f"{__version__} {settings} {self.key(index)}".encode())
+
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         """Read one example; its size is the world's, whatever suffices, so that it does not depend on the reader."""
         content = self.content
         return self.world.example(index, truth=content.truth, language=content.language, edit=content.edit)
-
-
-def _options(text: str, name: str) -> list[tuple[str, str]]:
-    if not text:
-        return []
-    try:
-        return parse_qsl(text, keep_blank_values=True, strict_parsing=True)
-    except ValueError:
-        raise InputError("options as name=value", f"{text!r} came in {name}", "write for example ?size=64") from None
