@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -30,11 +30,13 @@ class Position:
         step: optimiser steps done.
         seconds: of training so far.
         run: the settings the run was started with.
+        figures: the last of each that was logged or probed.
     """
 
     step: int
     seconds: float
     run: Mapping[str, str]
+    figures: Mapping[str, float]
 
 
 def save(path: Path, position: Position, objective: nn.Module, optimizer: Optimizer, ema: Ema | None) -> None:
@@ -51,8 +53,7 @@ def save(path: Path, position: Position, objective: nn.Module, optimizer: Optimi
     tensors["random.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
-    metadata = {"position": json.dumps({"step": position.step, "seconds": position.seconds, "run": dict(position.run)})}
-    write_tensors(path, tensors, metadata)
+    write_tensors(path, tensors, {"position": json.dumps(asdict(position))})
 
 
 def read_position(path: Path) -> Position:
@@ -66,7 +67,7 @@ def read_position(path: Path) -> Position:
     position = json.loads(read_metadata(path).get("position", "null"))
     if position is None:
         raise InputError(f"a checkpoint at {path}", "it does not say where the run stood", "start again without it")
-    return Position(position["step"], position["seconds"], position["run"])
+    return Position(**position)
 
 
 def load(path: Path, objective: nn.Module, optimizer: Optimizer, ema: Ema | None) -> Position:

@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -29,6 +29,7 @@ from chiasm.engine.events import Listener, ProbeEvent, StepEvent
 from chiasm.engine.interrupt import Interrupt, InterruptedRunError
 from chiasm.engine.optimizer import make_optimizer, set_rates
 from chiasm.engine.precision import choose
+from chiasm.engine.processes import check_alone
 from chiasm.engine.settings import Settings
 from chiasm.engine.watch import Watch, spread
 
@@ -92,7 +93,7 @@ class Engine:
             resume: go on from the checkpoint in `folder`.
 
         Raises:
-            InputError: nothing to resume, or a checkpoint of another run, or a full disk.
+            InputError: nothing to resume, or a checkpoint of another run, or a full disk, or more than one process.
             TrainingStoppedError: loss or gradient not finite, or the representation collapsed.
             InterruptedRunError: SIGINT or SIGTERM came; a checkpoint was saved.
         """
@@ -113,6 +114,7 @@ class _Session:
     """The state of one `fit`: everything that changes while it runs."""
 
     def __init__(self, engine: Engine, objective: Objective) -> None:
+        check_alone()
         settings = engine.settings
         self._engine = engine
         self._objective = objective
@@ -130,8 +132,8 @@ class _Session:
         self._last_log = (0, 0.0, 0.0)
         self._probes_done = 0
         self._saved_at = time.monotonic()
+        # The last of each, of steps and probes together.
         self._figures: dict[str, float] = {}
-        self._probed: dict[str, float] = {}
 
     @property
     def next_batch(self) -> int:
@@ -143,7 +145,7 @@ class _Session:
         path = self._engine.folder / checkpoint.FILE_NAME
         _same_run(checkpoint.read_position(path).run, self._engine.run, path)
         position = checkpoint.load(path, self._objective, self._optimizer.optimizer, self._ema)
-        self._step, self._seconds = position.step, position.seconds
+        self._step, self._seconds, self._figures = position.step, position.seconds, dict(position.figures)
         self._last_log = (self._step, self._seconds, 0.0)
         self._probes_done = math.floor(self._progress() * self._engine.settings.num_probes) + 1
 
@@ -163,16 +165,16 @@ class _Session:
         self._model.train()
         self._probe_when_due()
         while self._progress() < 1:
-            began = time.perf_counter()
-            lr, decay = set_rates(self._optimizer.optimizer, self._engine.settings, self._progress())
-            losses, grad_norm = self._optimise(stream)
-            self._step += 1
-            self._seconds += time.perf_counter() - began
+            with self._timed():
+                lr, decay = set_rates(self._optimizer.optimizer, self._engine.settings, self._progress())
+                losses, grad_norm = self._optimise(stream)
+                self._step += 1
             spread_now = float(spread(losses.embeddings))
             self._watch.check(self._step, losses, grad_norm, spread_now)
-            self._objective.after_step(self._progress())
-            if self._ema is not None:
-                self._ema.update(self._objective.trunk, self._step)
+            with self._timed():
+                self._objective.after_step(self._progress())
+                if self._ema is not None:
+                    self._ema.update(self._objective.trunk, self._step)
             if self._step % self._engine.settings.log_every == 0 or self._progress() >= 1:
                 rates = {"lr": lr, "weight_decay": decay, "grad_norm": grad_norm, "spread": spread_now}
                 self._log(losses, rates)
@@ -183,7 +185,14 @@ class _Session:
     def outcome(self) -> Outcome:
         """What the run leaves."""
         kept = self._ema.module if self._ema is not None else self._objective.trunk
-        return Outcome(kept.cpu().eval(), self._step, self._seconds, {**self._figures, **self._probed})
+        return Outcome(kept.cpu().eval(), self._step, self._seconds, dict(self._figures))
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Count what happens inside as training: not probes, saving and listeners, which a budget must not pay for."""
+        began = time.perf_counter()
+        yield
+        self._seconds += time.perf_counter() - began
 
     def _progress(self) -> float:
         return self._engine.budget.progress(self._step, self._seconds)
@@ -218,15 +227,16 @@ class _Session:
         step, seconds, waited = self._last_log
         lasted = max(self._seconds - seconds, 1e-9)
         pictures = (self._step - step) * settings.batch_size * settings.accumulate
-        self._figures = {
+        figures = {
             "loss": float(losses.total.detach()),
             **{name: float(value) for name, value in losses.terms.items()},
             **rates,
             "images_per_second": pictures / lasted,
             "waiting_for_data": (self._waited - waited) / lasted,
         }
+        self._figures |= figures
         self._last_log = (self._step, self._seconds, self._waited)
-        event = StepEvent(self._step, self._seconds, min(self._progress(), 1.0), dict(self._figures))
+        event = StepEvent(self._step, self._seconds, min(self._progress(), 1.0), figures)
         for listener in self._engine.listeners:
             listener.stepped(event)
 
@@ -244,7 +254,7 @@ class _Session:
             for probe in self._engine.probes:
                 figures |= probe(trunk)
         trunk.train(was_training)
-        self._probed = figures
+        self._figures |= figures
         for listener in self._engine.listeners:
             listener.probed(ProbeEvent(self._step, self._seconds, figures))
 
@@ -259,7 +269,7 @@ class _Session:
 
     def _save(self) -> Path:
         path = self._engine.folder / checkpoint.FILE_NAME
-        position = checkpoint.Position(self._step, self._seconds, self._engine.run)
+        position = checkpoint.Position(self._step, self._seconds, self._engine.run, self._figures)
         checkpoint.save(path, position, self._objective, self._optimizer.optimizer, self._ema)
         self._saved_at = time.monotonic()
         return path

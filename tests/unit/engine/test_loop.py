@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -104,6 +105,40 @@ def test_it_learns_and_tells(tmp_path):
     assert objective.trunk.training
     assert objective.progress == sorted(objective.progress)
     assert objective.progress[-1] == 1.0
+
+
+def test_figures_of_probes_are_told_by_probes_alone_and_outlive_an_interruption(tmp_path):
+    probe = {"accuracy": 0.5}.copy
+    recorder = Recorder(7 * 5, signal.SIGTERM)
+    settings = FAST.model_copy(update={"num_probes": 1})
+    with pytest.raises(InterruptedRunError):
+        run(tmp_path, steps=40, recorder=recorder, settings=settings, probes=[lambda trunk: probe()])
+    assert all("accuracy" not in event.figures for event in recorder.steps)
+    assert [event.figures for event in recorder.probes] == [{"accuracy": 0.5}]
+    whole, _, _ = run(tmp_path, steps=40, resume=True, settings=settings)
+    assert whole.figures.keys() >= {"accuracy", "loss"}
+    # A finished run that is resumed does nothing and tells the same.
+    again, _, batches = run(tmp_path, steps=40, resume=True, settings=settings)
+    assert batches.asked == []
+    assert again.figures == whole.figures
+    assert (again.steps, again.seconds) == (whole.steps, whole.seconds)
+
+
+def test_one_of_several_processes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="one process, but 2 were started"):
+        run(tmp_path, steps=2)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert run(tmp_path, steps=2)[0].steps == 2
+
+
+def test_updating_teachers_and_averages_counts_as_training(tmp_path):
+    class Slow(ToyObjective):
+        def after_step(self, progress):
+            time.sleep(0.02)
+
+    outcome, _, _ = run(tmp_path, steps=5, objective=Slow())
+    assert outcome.seconds > 0.1
 
 
 def test_accumulated_batches_are_one_gradient(tmp_path):
