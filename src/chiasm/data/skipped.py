@@ -79,14 +79,19 @@ class Skipped:
                 _append(self._path, {"key": error.key, "reason": error.reason})
                 self._written.add(error.key)
 
-    def check(self) -> None:
+    def check(self, num_pictures: int | None = None) -> None:
         """Ask whether to go on; cheap enough for every batch.
+
+        Args:
+            num_pictures: how many the source holds, for those who go round it for ever and never come to `finish`: once
+                all were met, that is enough, however few they are.
 
         Raises:
             TooManyBrokenError: enough pictures were met, and more than the tolerated share of them was broken.
         """
+        enough = self._min_seen if num_pictures is None else min(self._min_seen, num_pictures)
         with self._lock:
-            if len(self._seen) >= self._min_seen:
+            if len(self._seen) >= enough:
                 self._judge()
 
     def finish(self) -> None:

@@ -15,7 +15,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Event
-from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -28,32 +27,12 @@ from chiasm.core.seeds import stream
 from chiasm.core.views import Views, ViewSpec
 from chiasm.data.augment.cpu import render
 from chiasm.data.augment.sample import ViewDraws, sample
+from chiasm.data.skipped import Skipped
 
 # How many pictures are tried for one place of a batch before the source is given up.
 MAX_ATTEMPTS = 100
 # Pieces of work per thread and batch: enough that threads end a batch together, few enough to cost nothing.
 _PIECES_PER_THREAD = 4
-
-
-@runtime_checkable
-class Ledger(Protocol):
-    """Keeps count of the pictures that were met and those that were broken."""
-
-    def seen(self, key: str) -> None:
-        """A picture is about to be read."""
-        ...
-
-    def broken(self, error: BrokenPictureError) -> None:
-        """A picture could not be read."""
-        ...
-
-    def check(self) -> None:
-        """Raise TooManyBrokenError if so many were met that more broken ones than tolerated are no accident."""
-        ...
-
-    def finish(self) -> None:
-        """Raise TooManyBrokenError if more are broken than tolerated, however few were met."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +54,8 @@ class ViewLoader:
 
     Each picture is decoded once for all its views, at a resolution at which its smallest crop still has `size_px` real
     pixels in both directions (`ViewDraws.needed_sides_px`). A broken picture is told to the ledger and its place taken
-    by another one, drawn from the seed, the step, the place and the number of the attempt.
+    by another one, drawn from the seed, the step, the place and the number of the attempt. The ledger judges the source
+    as soon as enough of it was met, at the latest when all of it was.
 
     Args:
         source: where the pictures come from.
@@ -99,7 +79,7 @@ class ViewLoader:
         batch_size: int,
         seed: int,
         num_threads: int,
-        skipped: Ledger,
+        skipped: Skipped,
         num_ahead: int = 2,
         rank: int = 0,
         num_ranks: int = 1,
@@ -213,7 +193,7 @@ class ViewLoader:
                 picture = self._source.read(index, min_side_px).picture
             except BrokenPictureError as error:
                 self._skipped.broken(error)
-                self._skipped.check()
+                self._skipped.check(len(self._source))
                 index = self._replacement(plan.step, place, attempt)
             else:
                 plan.indices[place] = index
