@@ -7,6 +7,7 @@ Only the command that was asked for is imported; the rest is listed from the fir
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ TOUR = "tour"
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run one command line and leave with its exit code."""
+    # Threads that wait for each other by spinning starve as soon as anything else runs beside them: training was 4 to 10
+    # times slower on a busy machine (docs/performance.md). The policy is read when PyTorch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(list(sys.argv[1:] if words is None else words)))
 
 
