@@ -1,4 +1,4 @@
-"""What waiting threads cost: training steps per second with spinning and with sleeping threads, alone and beside others.
+"""What waiting threads cost: training speed with spinning and with sleeping threads, alone and beside other work.
 
 OpenMP's threads wait for each other at the end of every parallel region. By default they spin for a while, which saves
 microseconds on an idle machine; as soon as another process wants a core, the spinning thread burns the time slice that

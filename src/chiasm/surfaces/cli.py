@@ -34,8 +34,8 @@ TOUR = "tour"
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run one command line and leave with its exit code."""
-    # Threads that wait for each other by spinning starve as soon as anything else runs beside them: training was 4 to 10
-    # times slower on a busy machine (docs/performance.md). The policy is read when PyTorch is first imported.
+    # Threads that wait for each other by spinning starve as soon as anything else runs beside them (the figures are in
+    # docs/performance.md). The policy is read when PyTorch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(list(sys.argv[1:] if words is None else words)))
 
