@@ -26,9 +26,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part.touch(exist_ok=False)
+        rights = part.stat().st_mode
     try:
         with _explained(path):
             yield part
+            # Some libraries put a file of their own, for its owner's eyes only, in the place of the one they are given.
+            part.chmod(rights)
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
             part.replace(path)
@@ -114,11 +117,11 @@ def _explained(path: Path) -> Iterator[None]:
             raise InputError(
                 f"room to write {path}", "the disk is full", "free some space or choose another place"
             ) from None
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
-            raise InputError(
-                f"a place that can be written at {path}", f"it cannot ({error.strerror})", "choose another place"
-            ) from None
-        raise
+        if error.errno is None:
+            raise
+        raise InputError(
+            f"a place that can be written at {path}", f"it cannot ({error.strerror})", "choose another place"
+        ) from None
 
 
 def _part_of(path: Path) -> Path:

@@ -6,7 +6,6 @@ them ahead of the consumer. Training has a loader of its own, which augments.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from chiasm.core.errors import BrokenPictureError, InputError
 from chiasm.core.example import Example, Source
+from chiasm.data.processors import num_processors
 from chiasm.data.skipped import Skipped
 
 # Pictures per piece of work: enough that handing work to a thread costs little even for pictures of 32 px.
@@ -152,7 +152,7 @@ class PictureLoader:
         self._size_px = size_px
         self._batch_size = batch_size
         self._fit = fit
-        self._num_threads = num_threads or _num_processors()
+        self._num_threads = num_threads or num_processors()
         self._indices: Sequence[int] = range(len(source)) if indices is None else indices
 
     def __iter__(self) -> Generator[PictureBatch, None, None]:
@@ -200,12 +200,6 @@ class PictureLoader:
             else:
                 fitted.append(_Fitted(index, example, self._fit(example.picture, self._size_px)))
         return fitted
-
-
-def _num_processors() -> int:
-    """How many processors this process may use; macOS and Windows only tell how many there are."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,4 +42,10 @@ class Minutes:
         return seconds / (60.0 * self.minutes)
 
     def describe(self) -> str:
-        return f"{self.minutes:g} minutes"
+        return f"{self.minutes:.12g} minutes"
+
+
+def described(words: str) -> Budget:
+    """The budget that `describe` put into these words."""
+    number, unit = words.split()
+    return Steps(int(number)) if unit == "steps" else Minutes(float(number))

@@ -30,12 +30,14 @@ class Position:
         step: optimiser steps done.
         seconds: of training so far.
         run: the settings the run was started with.
+        length: of the whole run, in the words of its budget.
         figures: the last of each that was logged or probed.
     """
 
     step: int
     seconds: float
     run: Mapping[str, str]
+    length: str
     figures: Mapping[str, float]
 
 

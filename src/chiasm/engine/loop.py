@@ -269,7 +269,13 @@ class _Session:
 
     def _save(self) -> Path:
         path = self._engine.folder / checkpoint.FILE_NAME
-        position = checkpoint.Position(self._step, self._seconds, self._engine.run, self._figures)
+        position = checkpoint.Position(
+            step=self._step,
+            seconds=self._seconds,
+            run=self._engine.run,
+            length=self._engine.budget.describe(),
+            figures=self._figures,
+        )
         checkpoint.save(path, position, self._objective, self._optimizer.optimizer, self._ema)
         self._saved_at = time.monotonic()
         return path

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from chiasm.core.config import Config
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import Record
 from chiasm.core.protocols import ObjectiveConfig, TrunkConfig
 from chiasm.core.seeds import derive
 from chiasm.data.cache import Cached
+from chiasm.data.processors import num_processors
 from chiasm.data.skipped import Skipped
 from chiasm.data.views import ViewLoader
-from chiasm.engine.budget import Budget, Minutes, Steps
+from chiasm.engine.budget import Budget, Minutes, Steps, described
+from chiasm.engine.checkpoint import FILE_NAME, read_position
 from chiasm.engine.events import Listener
 from chiasm.engine.logs import JsonLines, TensorBoard
 from chiasm.engine.loop import Engine, Outcome
@@ -29,6 +29,7 @@ from chiasm.models import encoder
 from chiasm.models._store import save_model
 from chiasm.recipes._folder import check_run_folder
 from chiasm.recipes._probe import OnlineKnn, labelled_splits
+from chiasm.recipes._words import options, summary
 from chiasm.weights.card import Card
 
 DEFAULT_MINUTES = 30.0
@@ -67,7 +68,8 @@ class Pretraining:
         out: folder of the run and of the artefact.
         trunk, objective, pooling: what learns, how, and how its tokens become one vector.
         engine: settings of the loop.
-        steps, minutes: how long; at most one is given.
+        steps, minutes: how long; at most one is given. A run that is resumed with neither keeps its length, with one it
+            goes on as a run of that length.
         seed: of weights, order and augmentation.
         resume: go on from the checkpoint in `out`.
         probe: labelled pictures for the on-line k-NN.
@@ -97,23 +99,22 @@ class Pretraining:
             TrainingStoppedError: the loss is not finite or the representation collapsed.
             InterruptedRunError: the run was stopped from outside and can be resumed.
         """
-        budget = self._budget()
         check_run_folder(self.out, self.resume)
+        budget = self._budget()
         torch.manual_seed(derive(self.seed, "weights"))
         trunk = self.trunk.build()
         objective = self.objective.build(trunk)
-        num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         skipped = Skipped(self.out / "skipped.jsonl")
         batches = ViewLoader(
             Cached(self.data, CACHE_BYTES),
             objective.views(),
             self.engine.batch_size,
             self.seed,
-            num_threads,
+            num_processors(),
             skipped,
         )
         splits = self.probe or labelled_splits(self.data, self.seed)
-        probes = [OnlineKnn(splits, self.pooling, trunk.image_size, self.seed, num_threads)] if splits else []
+        probes = [OnlineKnn(splits, self.pooling, trunk.image_size, self.seed)] if splits else []
         self.out.mkdir(parents=True, exist_ok=True)
         engine = Engine(self.engine, budget, self.out, [*self.listeners, *self._logs()], probes, self._identity())
         outcome = engine.fit(objective, batches, self.resume)
@@ -127,6 +128,9 @@ class Pretraining:
             if self.steps < 1:
                 raise InputError("a positive --steps", f"{self.steps} came", "give at least 1")
             return Steps(self.steps)
+        if self.minutes is None and self.resume:
+            # Learning rates follow from the length, so it stays what it was unless another one is asked for.
+            return described(read_position(self.out / FILE_NAME).length)
         minutes = DEFAULT_MINUTES if self.minutes is None else self.minutes
         if not minutes > 0:
             raise InputError("a positive --minutes", f"{minutes} came", "give more than 0")
@@ -143,9 +147,10 @@ class Pretraining:
         return {
             "recipe": self.name,
             "data": f"{self.data.name} ({len(self.data)} pictures)",
-            "trunk": _short(self.trunk),
-            "objective": _short(self.objective),
-            "engine": _short(self.engine),
+            "trunk": summary(self.trunk),
+            "objective": summary(self.objective),
+            "pooling": summary(self.pooling),
+            "engine": summary(self.engine),
             "seed": str(self.seed),
         }
 
@@ -176,28 +181,12 @@ class Pretraining:
         )
 
     def _command(self) -> str:
-        """The shell command that makes this run again."""
+        """The shell command that makes this model again; a probe of its own is left out, it only watches."""
         words = ["chiasm", "train", self.name.replace("_", "-"), "--data", self.data.name, "--out", str(self.out)]
-        for prefix, config in (("trunk", self.trunk), ("objective", self.objective), ("engine", self.engine)):
-            for path, value in _flat(config.model_dump(mode="json", exclude_defaults=True), prefix):
-                words += [f"--{path.replace('_', '-')}", str(value)]
+        words += [*options("trunk", self.trunk), *options("objective", self.objective)]
+        words += [*options("pooling", self.pooling), *options("engine", self.engine)]
         if self.steps is not None:
             words += ["--steps", str(self.steps)]
         elif self.minutes is not None:
             words += ["--minutes", f"{self.minutes:g}"]
         return shlex.join([*words, "--seed", str(self.seed)])
-
-
-def _short(config: Config) -> str:
-    """Settings that differ from the defaults, in a fixed order."""
-    pairs = sorted(_flat(config.model_dump(mode="json", exclude_defaults=True), ""))
-    return " ".join(f"{path}={value}" for path, value in pairs) or "defaults"
-
-
-def _flat(values: Mapping[str, object], prefix: str) -> Iterable[tuple[str, object]]:
-    for name, value in values.items():
-        path = f"{prefix}.{name}" if prefix else name
-        if isinstance(value, Mapping):
-            yield from _flat(value, path)
-        else:
-            yield path, value

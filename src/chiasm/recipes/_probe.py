@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Splits, Subset
 from chiasm.core.protocols import Trunk
 from chiasm.core.seeds import stream
 from chiasm.data.pictures import PictureLoader
-from chiasm.data.skipped import Skipped
 from chiasm.heads import pool
 from chiasm.ops.similarity import knn_classify
 
@@ -35,17 +35,19 @@ class OnlineKnn:
         pooling: how tokens become the vectors that are compared.
         image_size: of the trunk.
         seed: chooses which pictures are used when there are many.
-        num_threads: for decoding.
+
+    Raises:
+        InputError: no readable picture of either split has a class.
     """
 
-    def __init__(self, splits: Splits, pooling: pool.Config, image_size: int, seed: int, num_threads: int) -> None:
+    def __init__(self, splits: Splits, pooling: pool.Config, image_size: int, seed: int) -> None:
         self._pooling = pooling
         self._num_classes = len(splits.train.classes)
         room = MAX_BYTES // (3 * image_size**2)
         gallery = min(MAX_GALLERY, room * 4 // 5)
         queries = min(MAX_QUERIES, room // 5)
-        self._gallery = _read(_some(splits.train, gallery, seed), image_size, num_threads)
-        self._queries = _read(_some(splits.test, queries, seed), image_size, num_threads)
+        self._gallery = _read(_some(splits.train, gallery, seed), image_size)
+        self._queries = _read(_some(splits.test, queries, seed), image_size)
 
     def __call__(self, trunk: Trunk) -> Mapping[str, float]:
         """The accuracy of a trunk now."""
@@ -84,9 +86,10 @@ def _some(source: Source, most: int, seed: int) -> Source:
     return Subset(source, chosen.tolist(), source.name)
 
 
-def _read(source: Source, image_size: int, num_threads: int) -> tuple[UInt8[Tensor, "B 3 H W"], Int64[Tensor, " B"]]:
-    loader = PictureLoader(source, image_size, BATCH_SIZE, Skipped(), num_threads=num_threads)
-    batches = list(loader)
+def _read(source: Source, image_size: int) -> tuple[UInt8[Tensor, "B 3 H W"], Int64[Tensor, " B"]]:
+    batches = list(PictureLoader(source, image_size, BATCH_SIZE))
+    if not any((batch.labels >= 0).any() for batch in batches):
+        raise InputError("pictures with classes to probe with", f"{source.name} has none", "leave out --probe")
     images = torch.cat([batch.images for batch in batches])
     labels = torch.cat([torch.as_tensor(batch.labels) for batch in batches])
     known = labels >= 0

@@ -17,8 +17,8 @@ def fitted(trunk: vit.Config, data: Source) -> vit.Config:
     given = trunk.model_fields_set
     image_size = trunk.image_size if "image_size" in given else typical_size_px(data)
     patch_size = trunk.patch_size if "patch_size" in given else patch_size_px(image_size)
-    values = {**trunk.model_dump(exclude_unset=True), "image_size": image_size, "patch_size": patch_size}
-    return vit.Config.parse(values, "the trunk")
+    kept = {name: getattr(trunk, name) for name in given}
+    return vit.Config.parse({**kept, "image_size": image_size, "patch_size": patch_size}, "the trunk")
 
 
 def typical_size_px(data: Source) -> int:

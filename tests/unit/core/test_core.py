@@ -136,6 +136,10 @@ def test_new_files_get_the_rights_of_any_other(tmp_path):
     plain.write_text("x")
     files.write_text(atomic, "x")
     assert atomic.stat().st_mode == plain.stat().st_mode
+    with files.atomic_path(atomic) as part:
+        part.unlink()
+        part.touch(mode=0o600)
+    assert atomic.stat().st_mode == plain.stat().st_mode
 
 
 def test_undecodable_names_can_be_written(tmp_path):
@@ -155,6 +159,10 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="can be written"):
         files.write_text(tmp_path / "file" / "below", "y")
+    with pytest.raises(InputError, match="File name too long"):
+        files.write_text(tmp_path / ("x" * 300), "y")
+    with pytest.raises(InputError, match="Is a directory"), files.atomic_path(tmp_path / "folder"):
+        (tmp_path / "folder").mkdir()
 
 
 def test_json_that_is_missing_or_broken(tmp_path):

@@ -10,6 +10,7 @@ from torch import nn
 
 from chiasm.core.errors import TrainingStoppedError
 from chiasm.core.protocols import Losses
+from chiasm.engine.budget import Minutes, Steps, described
 from chiasm.engine.ema import Ema
 from chiasm.engine.optimizer import make_optimizer, set_rates
 from chiasm.engine.precision import choose
@@ -36,6 +37,11 @@ def test_schedules_meet_their_ends():
     assert warmup_cosine(0.1, 3.0, 0.1) == pytest.approx(3.0)
     assert warmup_cosine(1, 3.0, 0.1, 0.3) == pytest.approx(0.3)
     assert warmup_cosine(0, 3.0, 0.0) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("budget", [Steps(1000), Minutes(2.5), Minutes(1 / 3)])
+def test_a_length_can_be_read_back_from_its_words(budget):
+    assert described(budget.describe()).progress(7, 9.0) == pytest.approx(budget.progress(7, 9.0))
 
 
 def test_average_follows_the_formula():

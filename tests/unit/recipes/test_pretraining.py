@@ -12,11 +12,19 @@ from drawn import draw_pictures
 from chiasm.core.errors import InputError
 from chiasm.core.example import Example, Splits
 from chiasm.data.open import open_source
+from chiasm.engine.settings import Settings
 from chiasm.heads import pool
+from chiasm.layers.hiding import Replaced
+from chiasm.layers.mlp import SwiGluMlp
+from chiasm.layers.positions import Learned, Rotary
+from chiasm.objectives import simclr as method
 from chiasm.recipes._folder import check_run_folder
+from chiasm.recipes._pretraining import Pretraining, TrainingReport
 from chiasm.recipes._probe import OnlineKnn, labelled_splits
 from chiasm.recipes._sizes import fitted, patch_size_px, typical_size_px
+from chiasm.recipes._words import options, summary
 from chiasm.recipes.simclr import simclr
+from chiasm.surfaces import cli
 from chiasm.trunks import vit
 
 
@@ -81,22 +89,85 @@ def test_probe_tells_colours_apart_and_needs_labels(tmp_path):
     assert len(keys[0] | keys[1]) == 30
     torch.manual_seed(0)
     trunk = vit.Config(image_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2).build().eval()
-    probe = OnlineKnn(splits, pool.Config(), 16, 0, 1)
+    probe = OnlineKnn(splits, pool.Config(), 16, 0)
     with torch.inference_mode():
         assert probe(trunk)["knn_accuracy"] > 0.9
     assert labelled_splits(Plain(8, 8), 0) is None
+    with pytest.raises(InputError, match="plain has none; leave out --probe"):
+        OnlineKnn(Splits(source, Plain(8, 8)), pool.Config(), 16, 0)
 
 
-def test_the_command_on_the_card_makes_the_run_again(tmp_path):
+SETTINGS = {
+    "trunk": vit.Config(
+        image_size=16,
+        patch_size=8,
+        embed_dim=16,
+        depth=1,
+        num_heads=2,
+        cls_token=False,
+        positions=Rotary(theta=50),
+        mlp=SwiGluMlp(),
+        hiding=Replaced(),
+        mean=(0.5, 0.4, 0.3),
+    ),
+    "objective": method.Config(colour=0.25, pool=pool.Config(by=pool.ByMean())),
+    "pooling": pool.Config(by=pool.ByMean()),
+    "engine": Settings(batch_size=8, num_probes=1, precision="fp32", accelerator="cpu"),
+}
+
+
+def test_the_command_on_the_card_makes_the_run_again(tmp_path, monkeypatch):
     source = open_source(str(draw_pictures(tmp_path / "pictures", 6)))
-    trunk = vit.Config(image_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2)
-    simclr(source, tmp_path / "run", trunk=trunk, steps=2, seed=3)
+    simclr(source, tmp_path / "run", **SETTINGS, steps=2, seed=3)
     card = (tmp_path / "run" / "card.md").read_text()
     line = next(line for line in card.splitlines() if line.startswith("- **Command**"))
     words = shlex.split(line.split("`")[1])
     assert words[:3] == ["chiasm", "train", "simclr"]
-    options = dict(zip(words[3::2], words[4::2], strict=True))
-    assert options["--data"] == source.name
-    assert options["--trunk.embed-dim"] == "16"
-    assert options["--steps"] == "2"
-    assert options["--seed"] == "3"
+    asked = []
+    report = TrainingReport(
+        model="m",
+        objective="o",
+        trunk_parameters=1,
+        steps=1,
+        minutes=1.0,
+        images_per_second=1.0,
+        skipped=0,
+        metrics={},
+    )
+    monkeypatch.setattr(Pretraining, "run", lambda self: asked.append(self) or report)
+    assert cli.run(words[1:]) == 0
+    again = asked[0]
+    assert {name: getattr(again, name) for name in SETTINGS} == SETTINGS
+    assert (again.data.name, again.out, again.steps, again.seed) == (source.name, tmp_path / "run", 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "told"),
+    [
+        ("trunk", SETTINGS["trunk"].model_copy(update={"positions": Learned()}), "trunk was .*positions.kind=rotary"),
+        ("pooling", pool.Config(by=pool.ByBoth()), "by.kind=mean_patches and is now by.kind=class_and_mean"),
+    ],
+)
+def test_a_run_is_resumed_only_with_the_same_settings(tmp_path, name, other, told):
+    source = open_source(str(draw_pictures(tmp_path / "pictures", 6)))
+    settings = {**SETTINGS, "steps": 2}
+    first = simclr(source, tmp_path / "run", **settings)
+    with pytest.raises(InputError, match=told):
+        simclr(source, tmp_path / "run", **{**settings, name: other}, resume=True)
+    # Without a length it keeps that of before: a finished run has nothing left to do, and its figures stay.
+    again = simclr(source, tmp_path / "run", **SETTINGS, resume=True)
+    assert again.steps == 2
+    assert again.metrics == first.metrics
+    assert again.metrics.keys() >= {"loss", "knn_accuracy"}
+    assert simclr(source, tmp_path / "run", **SETTINGS, steps=3, resume=True).steps == 3
+
+
+def test_settings_in_words_name_the_kind_of_a_part():
+    assert summary(vit.Config()) == "defaults"
+    assert summary(pool.Config(by=pool.ByMean())) == "by.kind=mean_patches"
+    assert options("trunk", vit.Config(mean=(0.5, 0.4, 0.3), cls_token=False)) == [
+        "--trunk.cls-token=False",
+        "--trunk.mean=0.5",
+        "--trunk.mean=0.4",
+        "--trunk.mean=0.3",
+    ]

@@ -1,0 +1,39 @@
+"""Settings in words: what differs from the defaults, as a summary and as the shell's options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from chiasm.core.config import Config
+
+
+def changed(config: Config) -> list[tuple[str, object]]:
+    """Dotted names and values of the settings that are not as usual, in a fixed order.
+
+    Compared value by value, and not by pydantic's own means: those leave out the name of a part's kind, since each kind
+    has its own name as default.
+    """
+    usual = dict(_flat(type(config)().model_dump(mode="json"), ""))
+    return sorted(pair for pair in _flat(config.model_dump(mode="json"), "") if pair not in usual.items())
+
+
+def summary(config: Config) -> str:
+    """What is not as usual, in one line."""
+    return " ".join(f"{name}={value}" for name, value in changed(config)) or "defaults"
+
+
+def options(prefix: str, config: Config) -> list[str]:
+    """What is not as usual as options of the shell: `--trunk.depth=2`; a list is given by repetition."""
+    return [
+        f"--{prefix}.{name.replace('_', '-')}={part}"
+        for name, value in changed(config)
+        for part in (value if isinstance(value, list) else [value])
+    ]
+
+
+def _flat(values: Mapping[str, object], above: str) -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
