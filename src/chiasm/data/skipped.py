@@ -110,7 +110,9 @@ class Skipped:
             return
         key, reason = next(iter(self._entries.items()))
         expected = (
-            "at least one readable picture" if none_readable else f"at most {self._max_share:.0%} broken pictures"
+            "at least one readable picture"
+            if none_readable
+            else f"readable pictures, at most {self._max_share:.0%} of them broken"
         )
         where = f" (all are listed in {self._path})" if self._path is not None else ""
         raise TooManyBrokenError(
