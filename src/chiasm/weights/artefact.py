@@ -5,7 +5,7 @@
     card.md             where it came from: data, command, commit, time, metrics
     metrics.json        the figures of the card, for programs
 
-`config.json` is written last, so a folder that has one is whole.
+`config.json` is written last and removed first, so a folder that has one is whole; it names the digest of the weights.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Artefact:
         config: what that kind needs to be built.
         tasks: what it serves.
         fingerprint: of config and weights; changes whenever answers could.
+        weights_sha256: digest of the file of weights.
     """
 
     folder: Path
@@ -45,14 +46,23 @@ class Artefact:
     config: Mapping[str, Any]
     tasks: tuple[str, ...]
     fingerprint: str
+    weights_sha256: str
 
     def tensors(self) -> dict[str, Tensor]:
         """Read the weights.
 
         Raises:
-            InputError: the file is missing or damaged.
+            InputError: the file is missing, damaged, or not the one that the artefact was written with.
         """
-        return read_tensors(self.folder / WEIGHTS)
+        path = self.folder / WEIGHTS
+        if _sha256(path) != self.weights_sha256:
+            # Other weights under the old fingerprint would mix with vectors that were made before.
+            raise InputError(
+                f"the weights that {self.folder / CONFIG} names by their digest",
+                f"{path} holds others",
+                "copy the whole folder again, or train again",
+            )
+        return read_tensors(path)
 
     def num_parameters(self) -> int:
         """Numbers in the weights, read from the file's header alone.
@@ -86,12 +96,11 @@ def save(
     Raises:
         InputError: the disk is full or cannot be written.
     """
+    (folder / CONFIG).unlink(missing_ok=True)
     write_tensors(folder / WEIGHTS, tensors, {"format": "pt"})
     write_json(folder / METRICS, dict(card.metrics))
     write_text(folder / CARD, card.markdown())
-    with (folder / WEIGHTS).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    fields = _Fields(model=model, tasks=tasks, weights_sha256=digest, config=dict(config))
+    fields = _Fields(model=model, tasks=tasks, weights_sha256=_sha256(folder / WEIGHTS), config=dict(config))
     write_json(folder / CONFIG, fields.model_dump(mode="json"))
     return read(folder)
 
@@ -116,7 +125,7 @@ def read(folder: Path) -> Artefact:
         raise InputError(f"weights beside {folder / CONFIG}", f"{WEIGHTS} is missing", "copy it there or train again")
     identity = json.dumps([fields.model, fields.config, fields.weights_sha256], sort_keys=True)
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    return Artefact(folder, fields.model, fields.config, fields.tasks, fingerprint)
+    return Artefact(folder, fields.model, fields.config, fields.tasks, fingerprint, fields.weights_sha256)
 
 
 def find(root: Path) -> list[Artefact]:
@@ -129,6 +138,14 @@ def find(root: Path) -> list[Artefact]:
             # Other programs also name their files config.json.
             continue
     return found
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"weights at {path}", f"they cannot be read ({error.strerror})", "copy them again") from None
 
 
 def _near(folder: Path) -> str:

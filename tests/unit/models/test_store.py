@@ -52,6 +52,32 @@ def test_the_fingerprint_changes_with_weights_and_settings(model, tmp_path):
     assert save_model(other, tmp_path / "d", some_card()).fingerprint != first
 
 
+def test_weights_that_are_not_the_artefacts_own_are_refused(model, tmp_path):
+    stored = save_model(model, tmp_path, some_card())
+    weights = tmp_path / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(InputError, match="holds others"):
+        load_model(stored, encoder.Encoder)
+    weights.unlink()
+    with pytest.raises(InputError, match="cannot be read"):
+        stored.tensors()
+
+
+def test_a_folder_with_a_config_is_whole_even_when_it_is_written_again(model, tmp_path, monkeypatch):
+    save_model(model, tmp_path, some_card())
+
+    def cut_off(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(artefact, "write_text", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(model, tmp_path, some_card())
+    with pytest.raises(InputError, match="has no config.json"):
+        artefact.read(tmp_path)
+
+
 def test_an_unknown_family_is_answered_with_the_nearest(model, tmp_path):
     save_model(model, tmp_path, some_card())
     config = json.loads((tmp_path / "config.json").read_text())
