@@ -15,6 +15,21 @@ from typing import Any
 from chiasm.core.errors import InputError
 
 
+def expanded(text: str) -> Path:
+    """The path that a person wrote, with `~` and `~name` read as home folders, as also after `--out=`.
+
+    Raises:
+        InputError: the text is empty (a shell variable that was not set), or nobody of that name has a home here.
+    """
+    if not text.strip():
+        raise InputError("a path", "an empty text came", "name one")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        home = Path(text).parts[0]
+        raise InputError("the home folder of somebody", f"there is none for {home}", "write the path in full") from None
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that replaces it when the block ends well, and vanishes when it does not.

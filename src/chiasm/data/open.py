@@ -16,6 +16,7 @@ from types import ModuleType
 
 from chiasm.core.errors import InputError, UnknownNameError, nearest
 from chiasm.core.example import Source, Splits
+from chiasm.core.files import expanded
 from chiasm.data.sources._files import PictureFiles, entries
 from chiasm.data.sources._formats import SOURCES, format_of
 from chiasm.data.sources._splits import TEST_NAMES, TRAIN_NAMES, cut_split, first_of
@@ -128,7 +129,7 @@ def _found(spec: str) -> _Target:
     if not spec.strip():
         raise InputError(_KINDS, "an empty text came", "name one")
     with_scheme = _SCHEME.fullmatch(spec)
-    path = Path(spec).expanduser()
+    path = expanded(spec)
     if with_scheme and not path.exists():
         scheme, where = with_scheme["scheme"].lower().replace("-", "_"), with_scheme["where"]
         if where.startswith("//"):
@@ -142,7 +143,7 @@ def _found(spec: str) -> _Target:
 
 def _path_target(scheme: str | None, where: str) -> _Target:
     """What lies at a path; its format is looked up where no scheme is given."""
-    place, split = cut_split(str(Path(where).expanduser()))
+    place, split = cut_split(str(expanded(where)))
     found = scheme or format_of(place)
     if found is None or not (place.exists() or SOURCES.module(found).recognises(place)):
         raise _unusable(place)

@@ -165,6 +165,16 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
         (tmp_path / "folder").mkdir()
 
 
+def test_home_folders_are_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.expanded("~/pictures") == tmp_path / "pictures"
+    assert str(files.expanded("pictures/")) == "pictures"
+    with pytest.raises(InputError, match="~nobody-of-this-name"):
+        files.expanded("~nobody-of-this-name/pictures")
+    with pytest.raises(InputError, match="an empty text"):
+        files.expanded(" ")
+
+
 def test_json_that_is_missing_or_broken(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         files.read_json(tmp_path / "none.json", "a config")
