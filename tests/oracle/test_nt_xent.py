@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 
 import pytest
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.multiprocessing.spawn import spawn
+from two_ranks import half_of_nt_xent, problem
 
 from chiasm.losses.nt_xent import nt_xent
 
@@ -57,32 +57,14 @@ def test_length_of_the_projections_does_not_matter():
 
 def test_two_ranks_equal_one_with_the_whole_batch(tmp_path):
     """Loss and gradient of two processes with half a batch each, averaged as DDP does."""
-    weight, first, second = _problem()
+    weight, first, second = problem()
     whole = nt_xent(first @ weight, second @ weight, 0.2)
     (gradient,) = torch.autograd.grad(whole, weight)
-    spawn(_one_rank, args=(str(tmp_path),), nprocs=2)
+    spawn(half_of_nt_xent, args=(str(tmp_path),), nprocs=2)
     results = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
     assert torch.allclose((results[0][0] + results[1][0]) / 2, whole, atol=1e-6)
     assert torch.allclose((results[0][1] + results[1][1]) / 2, gradient, atol=1e-6)
     assert not torch.allclose(results[0][1], gradient, atol=1e-3)
-
-
-def _problem():
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(6, 5, generator=generator, requires_grad=True)
-    return weight, torch.randn(8, 6, generator=generator), torch.randn(8, 6, generator=generator)
-
-
-def _one_rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    os.environ |= {"GLOO_SOCKET_IFNAME": "lo"}
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    weight, first, second = _problem()
-    half = slice(4 * rank, 4 * rank + 4)
-    loss = nt_xent(first[half] @ weight, second[half] @ weight, 0.2)
-    (gradient,) = torch.autograd.grad(loss, weight)
-    torch.save((loss.detach(), gradient), f"{folder}/{rank}.pt")
-    distributed.destroy_process_group()
 
 
 def test_low_precision_input_is_computed_in_float32():

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
 from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
 from chiasm.core.views import Blur, ColourJitter, Views, ViewSpec
@@ -87,7 +88,5 @@ class SimCLR(Objective):
 @torch.no_grad()
 def _match(first: Float[Tensor, "B E"], second: Float[Tensor, "B E"]) -> Float[Tensor, ""]:
     """Share of first views whose nearest second view is their own partner."""
-    similarity = torch.nn.functional.normalize(first.float(), dim=1) @ second.float().T.div(
-        second.float().norm(dim=1).clamp_min(1e-12)
-    )
+    similarity = functional.normalize(first.float(), dim=1) @ functional.normalize(second.float(), dim=1).T
     return (similarity.argmax(dim=1) == torch.arange(first.shape[0], device=first.device)).float().mean()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, distributed
-from torch.distributed.nn.functional import all_gather
 
 
 def rank() -> int:
@@ -16,9 +15,14 @@ def rank() -> int:
 def gather_rows(rows: Float[Tensor, "_ D"]) -> Float[Tensor, "_ D"]:
     """Rows of all ranks, in the order of ranks; gradients flow back to the rank that each row came from.
 
+    Every rank must give equally many rows.
+
     The backward pass sums the gradients of all ranks. Together with the averaging of DDP this makes a loss that is a
     mean over local rows equal to the mean over the global batch.
     """
     if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
         return rows
+    # Builds of PyTorch without distributed training cannot even import this.
+    from torch.distributed.nn.functional import all_gather
+
     return torch.cat(list(all_gather(rows.contiguous())))
