@@ -1,4 +1,4 @@
-"""The work of one of two processes; here, because a spawned process imports it by name, which test files do not have."""
+"""The work of one of two processes; here, since a spawned process imports it by name, which test files do not have."""
 
 from __future__ import annotations
 
