@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from chiasm.engine.events import ProbeEvent, StepEvent
@@ -32,7 +33,7 @@ class LiveProgress:
 
     def started(self, first_step: int, facts: Mapping[str, str]) -> None:
         for name, value in facts.items():
-            self._console.print(f"[dim]{name:>12}[/dim]  {value}", highlight=False)
+            self._console.print(f"[dim]{name:>12}[/dim]  {escape(value)}", highlight=False)
         fields = {"step": first_step, "speed": 0.0, "loss": float("nan"), "probe": ""}
         self._task = self._bar.add_task("training", total=1.0, **fields)
         self._bar.start()

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 SHOWN_ROWS = 20
@@ -29,7 +30,7 @@ def show(record: BaseModel, as_json: bool, console: Console) -> None:
         elif isinstance(value, BaseModel):
             tables.append((title, _rows([value]), 1))
         else:
-            facts.add_row(title, _text(value))
+            facts.add_row(title, escape(_text(value)))
     if facts.row_count:
         console.print(facts)
     for title, table, num_rows in tables:
@@ -47,7 +48,7 @@ def _rows(records: Sequence[BaseModel]) -> Table:
     for name in type(records[0]).model_fields:
         table.add_column(name.replace("_", " "), overflow="fold")
     for record in records[:SHOWN_ROWS]:
-        table.add_row(*(_text(value) for _, value in record))
+        table.add_row(*(escape(_text(value)) for _, value in record))
     return table
 
 

@@ -61,9 +61,9 @@ class Answer(Record):
 
 def shown(as_json: bool) -> str:
     console = Console(width=100)
-    rows = tuple(Row(name=f"n{number}", share=number / 3) for number in range(SHOWN_ROWS + 5))
+    rows = tuple(Row(name=f"n{number}[/b]", share=number / 3) for number in range(SHOWN_ROWS + 5))
     with console.capture() as capture:
-        show(Answer(title="t", rows=rows, best=rows[1]), as_json, console)
+        show(Answer(title="cat[red]", rows=rows, best=rows[1]), as_json, console)
     return capture.get()
 
 
@@ -71,6 +71,9 @@ def test_people_see_a_cut_table_and_programs_everything():
     text = shown(as_json=False)
     assert f"first {SHOWN_ROWS} of {SHOWN_ROWS + 5}" in text
     assert "0.3333" in text
+    # Names of pictures are no markup.
+    assert "n0[/b]" in text
+    assert "cat[red]" in text
     assert f"n{SHOWN_ROWS}" not in text
     assert len(Answer.model_validate_json(shown(as_json=True)).rows) == SHOWN_ROWS + 5
 
@@ -80,11 +83,12 @@ def test_progress_is_told_on_a_terminal_and_off_it(terminal):
     console = Console(width=120, force_terminal=terminal, force_interactive=False)
     progress = LiveProgress(console)
     with console.capture() as capture:
-        progress.started(0, {"device": "cpu"})
+        progress.started(0, {"device": "cpu", "data": "photos[/x][red]"})
         progress.probed(ProbeEvent(0, 0.0, {"knn_accuracy": 0.25}))
         progress.stepped(StepEvent(10, 1.0, 0.5, {"images_per_second": 321.0, "loss": 1.25}))
         progress.finished()
     text = capture.get()
     assert "cpu" in text
+    assert "photos[/x][red]" in text
     assert "knn_accuracy 0.250" in text
     assert terminal or "321 images/s  loss 1.250" in text
