@@ -28,6 +28,28 @@ class Scores(Record):
     num_test: int
 
 
+class Judgement(Record):
+    """What every judgement of a model's frozen vectors tells.
+
+    Attributes:
+        model: name of the model.
+        fingerprint: of the model.
+        train: source of the training pictures.
+        test: source of the pictures judged.
+        scores: how good the answers are.
+        num_train: training pictures that were used.
+        skipped: pictures that could not be read, and why.
+    """
+
+    model: str
+    fingerprint: str
+    train: str
+    test: str
+    scores: Scores
+    num_train: int
+    skipped: dict[str, str]
+
+
 def score(
     answers: Int[np.ndarray, " B"], labels: Int[np.ndarray, " B"], classes: Sequence[str], num_draws: int, seed: int
 ) -> Scores:

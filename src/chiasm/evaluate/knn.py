@@ -11,37 +11,23 @@ from jaxtyping import Int
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Splits
-from chiasm.core.predictors import Encoder, Record
-from chiasm.evaluate._scores import Scores, check_draws, score
+from chiasm.core.predictors import Encoder
+from chiasm.evaluate._scores import Judgement, check_draws, score
 from chiasm.evaluate._vectors import SplitVectors, embed_splits
 
 
-class KnnResult(Record):
+class KnnResult(Judgement):
     """What `knn` found.
 
     Attributes:
-        model: name of the model.
-        fingerprint: of the model.
-        train: source of the neighbours.
-        test: source of the pictures judged.
-        scores: how good the answers are.
         k: neighbours that voted: what was asked for, or all that there are.
         temperature: of the votes.
-        num_train: pictures among which neighbours were looked for.
         is_leave_one_out: train and test are one source, and no picture was its own neighbour.
-        skipped: pictures that could not be read, and why.
     """
 
-    model: str
-    fingerprint: str
-    train: str
-    test: str
-    scores: Scores
     k: int
     temperature: float
-    num_train: int
     is_leave_one_out: bool
-    skipped: dict[str, str]
 
 
 def knn(

@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float, Int
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Splits
-from chiasm.core.predictors import Encoder, Record
+from chiasm.core.predictors import Encoder
 from chiasm.core.seeds import stream
-from chiasm.evaluate._scores import Scores, check_draws, score
+from chiasm.evaluate._scores import Judgement, check_draws, score
 from chiasm.evaluate._vectors import SplitVectors, embed_splits
 from chiasm.ops.labels import rank_in_class
 from chiasm.ops.logistic import LogisticFit, fit_logistic
@@ -28,32 +28,18 @@ _INVERSE_PENALTIES = tuple(float(10.0**power) for power in np.arange(-2, 4.5, 0.
 _DEFAULT_INVERSE_PENALTY = 10.0
 
 
-class LinearResult(Record):
+class LinearResult(Judgement):
     """What `linear` found.
 
     Attributes:
-        model: name of the model.
-        fingerprint: of the model.
-        train: source that the probe was fitted on.
-        test: source of the pictures judged.
-        scores: how good the answers are.
         inverse_penalty: the C that was chosen.
         converged: whether the final fit reached the solver's tolerance.
-        num_train: pictures the probe was fitted on.
-        num_held_out: of these, pictures on which C was chosen before.
-        skipped: pictures that could not be read, and why.
+        num_held_out: training pictures on which C was chosen before the fit on all of them.
     """
 
-    model: str
-    fingerprint: str
-    train: str
-    test: str
-    scores: Scores
     inverse_penalty: float
     converged: bool
-    num_train: int
     num_held_out: int
-    skipped: dict[str, str]
 
 
 def linear(model: Encoder, data: Splits, held_out: float = 0.2, bootstrap: int = 1000, seed: int = 0) -> LinearResult:
