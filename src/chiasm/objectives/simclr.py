@@ -30,6 +30,7 @@ class Config(ObjectiveConfig):
     Attributes:
         temperature: the paper's 0.1 for ImageNet; 0.5 was best for its short runs on CIFAR-10 (appendix B.9).
         colour: strength s of the colour jitter; None is 1 for large pictures and 0.5 for small ones, as in the paper.
+        grey: probability that a view loses its colours; 1 where colour says nothing about what is to be told apart.
         min_area: smallest share of the picture that a view shows.
         projection: the head that is thrown away after training.
         pool: how tokens become one vector.
@@ -37,6 +38,7 @@ class Config(ObjectiveConfig):
 
     temperature: float = Field(default=0.2, gt=0)
     colour: float | None = Field(default=None, ge=0)
+    grey: float = Field(default=0.2, ge=0, le=1)
     min_area: float = Field(default=0.08, gt=0, le=1)
     projection: projections.Config = projections.Config()
     pool: pools.Config = pools.Config()
@@ -67,6 +69,7 @@ class SimCLR(Objective):
             jitter=ColourJitter(
                 brightness=0.8 * strength, contrast=0.8 * strength, saturation=0.8 * strength, hue=0.2 * strength
             ),
+            grey=self.settings.grey,
             blur=None if small else Blur(),
         )
         return (view, view)

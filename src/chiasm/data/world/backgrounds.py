@@ -126,6 +126,9 @@ BACKGROUNDS: tuple[Background, ...] = (
 )
 """Every kind of background; the position in this tuple is the background index."""
 
+PLAIN = BACKGROUNDS[0]
+"""The one that no colour clashes with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:

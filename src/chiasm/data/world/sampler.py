@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chiasm.core.seeds import stream
-from chiasm.data.world.backgrounds import BACKGROUNDS, Ground
+from chiasm.data.world.backgrounds import BACKGROUNDS, PLAIN, Background, Ground
 from chiasm.data.world.chance import pick
 from chiasm.data.world.curves import TURN
 from chiasm.data.world.defects import DEFECTS, Defect, DefectKind
@@ -92,13 +92,16 @@ def draw_ground(draw: np.random.Generator, objects: Sequence[SceneObject]) -> Gr
     """A background against which all the objects stand out."""
     colours = {thing.colour.name for thing in objects}
     kinds = [kind for kind in BACKGROUNDS if not colours.intersection(kind.clashes)]
-    kind = pick(draw, kinds)
+    return _ground(draw, pick(draw, kinds))
+
+
+def _ground(draw: np.random.Generator, kind: Background) -> Ground:
     x, y, zoom = draw.random(3).tolist()
     return Ground(kind, int(draw.integers(len(kind.ramps))), x, y, 0.7 + 0.4 * zoom)
 
 
 def close_up(draw: np.random.Generator, scene: Scene) -> Scene:
-    """The scene with the camera close to its first object, which then fills most of the picture, alone."""
+    """The scene with the camera close to its first object, which then fills most of the picture, before a wall."""
     thing = scene.objects[0]
     left, up, right, down = extent(thing)
     share, right_by, down_by = draw.random(3).tolist()
@@ -112,7 +115,7 @@ def close_up(draw: np.random.Generator, scene: Scene) -> Scene:
         x=BORDER + scale * left + right_by * free_x,
         y=BORDER + scale * up + down_by * free_y,
     )
-    return replace(scene, objects=(near,))
+    return replace(scene, objects=(near,), ground=_ground(draw, PLAIN))
 
 
 def draw_defect(draw: np.random.Generator, scene: Scene) -> Scene:

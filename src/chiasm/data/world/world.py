@@ -43,7 +43,8 @@ class World(Config):
         num_pictures: length; None: what the split usually has (100 000 for training, 10 000 for the others).
         domain: "photo", "sketch", "painting", "night", or "mixed".
         min_objects, max_objects: objects per picture; 1 and 1 make a plain classification set.
-        close_up: whether each picture shows one object that fills most of it, as in a catalogue.
+        close_up: whether each picture shows one object that fills most of it, before a plain wall, as in a
+            catalogue.
         defects: share of pictures in which one object has a defect; the scenes are otherwise the same.
     """
 

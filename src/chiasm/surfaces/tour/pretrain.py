@@ -1,0 +1,99 @@
+"""Learning without labels: SimCLR on the world's pictures, watched as it goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from chiasm.core.predictors import Record
+from chiasm.data.open import open_source, open_splits
+from chiasm.engine.settings import Settings
+from chiasm.objectives import simclr as method
+from chiasm.recipes.simclr import simclr
+from chiasm.report import blocks
+from chiasm.report.page import Section
+from chiasm.report.plots.line import Series, curves
+from chiasm.surfaces.tour._data import PRETRAINING, SPLITS
+from chiasm.surfaces.tour._run import Tour
+from chiasm.trunks import vit
+from chiasm.weights import artefact
+
+ORDER = 20
+TRUNK = vit.Config(size="pico", image_size=64, patch_size=16)
+# In this world colour says nothing about the class, and most of a picture is its object: views without colour that show
+# much of the picture make the trunk look at shapes.
+OBJECTIVE = method.Config(grey=1.0, min_area=0.3)
+ENGINE = Settings(batch_size=128)
+
+
+def pretrain(tour: Tour) -> Section:
+    """Train a small trunk, or take the one that an earlier tour trained."""
+    if (tour.trunk / artefact.CONFIG).exists():
+        tour.say(f"{tour.trunk} was trained by an earlier tour and is used again; delete it to train anew")
+    else:
+        _train(tour)
+    steps, probes = (_logged(tour.trunk / "log.jsonl", kind) for kind in ("step", "probe"))
+    tour.say(f"k-NN accuracy rose from {probes[0]['knn_accuracy']:.1%} to {probes[-1]['knn_accuracy']:.1%}")
+    return Section(
+        "Learning without labels",
+        "SimCLR shows the trunk two distorted views of each picture and asks which belong together. No label is used; "
+        "the k-NN accuracy is only watched.",
+    ).add(
+        blocks.Figures(_figures(tour.trunk, steps, probes)),
+        blocks.Columns(
+            [
+                curves([_series("loss", steps, "loss")], y_label="NT-Xent loss", smoothing=0.8),
+                curves([_series("k-NN", probes, "knn_accuracy")], y_label="on-line k-NN accuracy"),
+            ]
+        ),
+        blocks.Details("The command that trains this trunk", [blocks.Command(_command(tour.trunk))]),
+    )
+
+
+def _train(tour: Tour) -> Record:
+    resume = (tour.trunk / "checkpoint.safetensors").exists()
+    return simclr(
+        open_source(PRETRAINING),
+        tour.trunk,
+        trunk=TRUNK,
+        objective=OBJECTIVE,
+        engine=ENGINE,
+        minutes=tour.minutes,
+        seed=tour.seed,
+        resume=resume,
+        probe=open_splits(SPLITS),
+        listeners=tour.listeners,
+    )
+
+
+def _figures(trunk: Path, steps: list[Mapping[str, float]], probes: list[Mapping[str, float]]) -> list[blocks.Figure]:
+    stored = artefact.read(trunk)
+    speed = float(np.median([step["images_per_second"] for step in steps]))
+    return [
+        blocks.Figure("parameters", stored.num_parameters()),
+        blocks.Figure("steps", steps[-1]["step"]),
+        blocks.Figure("speed", speed, "pictures/s"),
+        blocks.Figure("k-NN before", 100 * probes[0]["knn_accuracy"], "%"),
+        blocks.Figure("k-NN after", 100 * probes[-1]["knn_accuracy"], "%"),
+    ]
+
+
+def _logged(path: Path, kind: str) -> list[Mapping[str, float]]:
+    """The figures of all events of one kind."""
+    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        {name: value for name, value in event.items() if name != "event"} for event in events if event["event"] == kind
+    ]
+
+
+def _series(name: str, events: list[Mapping[str, float]], key: str) -> Series:
+    return Series(name, np.array([event["step"] for event in events]), np.array([event[key] for event in events]))
+
+
+def _command(trunk: Path) -> str:
+    """The line of the card that holds the command."""
+    lines = (trunk / artefact.CARD).read_text(encoding="utf-8").splitlines()
+    return next(line.split("`")[1] for line in lines if line.startswith("- **Command**"))
