@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import BeforeValidator
+
 from chiasm.core.config import Config
 from chiasm.core.registry import Registry
 
@@ -27,6 +29,14 @@ def reader(registry: Registry) -> Callable[[Any], Any]:
         return registry.config(str(name)).parse(settings, f"the {registry.kind} {name}")
 
     return read
+
+
+def usually(kind: str) -> BeforeValidator:
+    """Metadata of a union of configurations told apart by `kind`: settings that name none are of this one.
+
+    So `--trunk.mlp.mlp-ratio 2` need not repeat the kind that it has anyway.
+    """
+    return BeforeValidator(lambda value: {"kind": kind, **value} if isinstance(value, Mapping) else value)
 
 
 def write(config: Config) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from chiasm.core.choice import usually
 from chiasm.core.config import Config as BaseConfig
 from chiasm.core.errors import InputError
 from chiasm.core.features import Features
@@ -104,7 +105,7 @@ class Config(BaseConfig):
         by: class_token (default), mean_patches or class_and_mean.
     """
 
-    by: Annotated[ByClass | ByMean | ByBoth, Field(discriminator="kind")] = ByClass()
+    by: Annotated[ByClass | ByMean | ByBoth, Field(discriminator="kind"), usually("class_token")] = ByClass()
 
     def build(self, embed_dim: int) -> Pool:
         """Make the pool for a trunk of a given width."""

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from pydantic import Field
 from torch import Tensor, nn
 
+from chiasm.core.choice import usually
 from chiasm.core.config import Config
 from chiasm.ops.patches import take_tokens, visible_positions
 
@@ -90,4 +91,4 @@ class Replaced(Config):
         return MaskToken(embed_dim)
 
 
-AnyHiding = Annotated[LeftOut | Replaced, Field(discriminator="kind")]
+AnyHiding = Annotated[LeftOut | Replaced, Field(discriminator="kind"), usually("left_out")]

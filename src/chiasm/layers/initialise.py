@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
+from chiasm.core.choice import usually
 from chiasm.core.config import Config
 from chiasm.layers.patch import PatchEmbedding
 
@@ -39,7 +40,7 @@ class Xavier(Config):
         nn.init.xavier_uniform_(linear.weight)
 
 
-AnyInitialisation = Annotated[Normal | Xavier, Field(discriminator="kind")]
+AnyInitialisation = Annotated[Normal | Xavier, Field(discriminator="kind"), usually("normal")]
 
 
 def initialise(module: nn.Module, how: Normal | Xavier) -> None:

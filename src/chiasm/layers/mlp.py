@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from chiasm.core.choice import usually
 from chiasm.core.config import Config
 
 
@@ -115,4 +116,4 @@ class SwiGluMlp(MlpShape):
         return SwiGlu(embed_dim, self.width(embed_dim))
 
 
-AnyMlp = Annotated[GeluMlp | GeluTanhMlp | GeluQuickMlp | SwiGluMlp, Field(discriminator="kind")]
+AnyMlp = Annotated[GeluMlp | GeluTanhMlp | GeluQuickMlp | SwiGluMlp, Field(discriminator="kind"), usually("gelu")]

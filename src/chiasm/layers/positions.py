@@ -23,6 +23,7 @@ from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor, nn
 
+from chiasm.core.choice import usually
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError
 from chiasm.ops.positions import patch_centres, resample_table, rotary_angles, rotate, sincos_table
@@ -195,4 +196,4 @@ class Rotary(Config):
         return RotaryPositions(embed_dim // num_heads, self.theta, self.shift, self.jitter, self.rescale)
 
 
-AnyPositions = Annotated[Learned | SinCos | Rotary, Field(discriminator="kind")]
+AnyPositions = Annotated[Learned | SinCos | Rotary, Field(discriminator="kind"), usually("learned")]

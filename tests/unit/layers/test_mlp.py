@@ -36,6 +36,11 @@ def test_the_activation_is_its_formula(formula: Callable[[Tensor], Tensor]):
     torch.testing.assert_close(part(tokens), part.down(formula(part.up(tokens))))
 
 
+def test_settings_without_a_kind_are_those_of_the_usual_one():
+    assert TypeAdapter(AnyMlp).validate_python({"mlp_ratio": 2}) == GeluMlp(mlp_ratio=2)
+    assert TypeAdapter(AnyMlp).validate_python(SwiGluMlp(mlp_ratio=2)) == SwiGluMlp(mlp_ratio=2)
+
+
 def test_swiglu_multiplies_the_gate_with_the_rest():
     torch.manual_seed(0)
     part = SwiGlu(4, 6).double()
