@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from drawn import FAST
@@ -53,13 +55,21 @@ def test_unknown_command_objective_and_option(shell, train, pictures):
     assert "--steps" in told(shell("train", "simclr", "--data", pictures, "--out", "x", "--stpes", 3))
 
 
-def test_options_that_make_no_sense(train, pictures, tmp_path):
+def test_options_that_make_no_sense(shell, train, pictures, tmp_path):
     assert "--steps or --minutes" in told(train("--minutes", 3, data=pictures))
     assert "lr" in told(train("--engine.lr", "fast", data=pictures))
     assert "lr" in told(train("--engine.lr", -1, data=pictures))
     assert "size" in told(train("--trunk.size", "picco", data=pictures))
-    assert "multiple" in told(train("--trunk.patch-size", 7, data=pictures))
+    assert "--trunk.patch-size once" in told(train("--trunk.patch-size", 7, data=pictures))
+    words = ("train", "simclr", "--data", pictures, "--out", tmp_path / "run", "--trunk.image-size", 32)
+    assert "multiple" in told(shell(*words, "--trunk.patch-size", 7))
+    assert "--trunk.positions.learned.theta does not fit" in told(train("--trunk.positions.theta", 5, data=pictures))
+    assert "mlp-ratio" in told(train("--trunk.mlp.mlp-ratio", "x", data=pictures))
     assert not (tmp_path / "run").exists()
+
+
+def test_homes_of_nobody(train):
+    assert "~nobody-of-this-name" in told(train(data="~nobody-of-this-name/pictures"))
 
 
 def test_unknown_model_and_learner(shell, model, pictures, tmp_path):
@@ -87,19 +97,27 @@ def test_config_with_an_extra_key(shell, broken, pictures):
     assert "JSON" in told(shell("evaluate", "knn", broken, "--data", pictures))
 
 
+def rewrite(folder: Path, tensors: dict) -> None:
+    """Other weights, and the config made to name them."""
+    save_file(tensors, folder / "model.safetensors")
+    config = json.loads((folder / "config.json").read_text())
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    (folder / "config.json").write_text(json.dumps({**config, "weights_sha256": digest}))
+
+
 def test_artefact_with_missing_extra_or_broken_tensors(shell, broken, pictures):
     path = broken / "model.safetensors"
     tensors = read_tensors(path)
     name = next(iter(tensors))
-    save_file({key: value for key, value in tensors.items() if key != name}, path)
-    line = told(shell("evaluate", "knn", broken, "--data", pictures))
-    assert f"1 missing ({name})" in line
-    save_file({**tensors, "more": tensors[name].clone()}, path)
+    rewrite(broken, {key: value for key, value in tensors.items() if key != name})
+    assert f"1 missing ({name})" in told(shell("evaluate", "knn", broken, "--data", pictures))
+    rewrite(broken, {**tensors, "more": tensors[name].clone()})
     assert "1 unexpected (more)" in told(shell("evaluate", "knn", broken, "--data", pictures))
     path.write_bytes(path.read_bytes()[:1000])
-    assert "cannot be read" in told(shell("evaluate", "knn", broken, "--data", pictures))
+    assert "copy the whole folder again" in told(shell("evaluate", "knn", broken, "--data", pictures))
     path.unlink()
     assert "missing" in told(shell("evaluate", "knn", broken, "--data", pictures))
+    assert "is a file" in told(shell("evaluate", "knn", broken / "config.json", "--data", pictures))
 
 
 def test_a_picture_that_is_a_text_file(shell, train, pictures, tmp_path, model):

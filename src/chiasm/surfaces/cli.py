@@ -6,20 +6,23 @@ Only the command that was asked for is imported; the rest is listed from the fir
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import inspect
+import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
-
-import cyclopts
-from rich.console import Console
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import chiasm
-from chiasm.core.errors import ChiasmError
+from chiasm.core.errors import ChiasmError, UnknownNameError
 from chiasm.core.registry import Registry
 
 if TYPE_CHECKING:
+    import cyclopts
     from pydantic import BaseModel
 
 GROUPS = {
@@ -37,51 +40,93 @@ def main(words: Sequence[str] | None = None) -> None:
     # Threads that wait for each other by spinning starve as soon as anything else runs beside them (the figures are in
     # docs/performance.md). The policy is read when PyTorch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # What a supervisor sends must clean up as Ctrl-C does; training, which saves first, has its own way.
+    signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files may hold what the terminal's encoding cannot express.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(list(sys.argv[1:] if words is None else words)))
 
 
 def run(words: list[str]) -> int:
     """Run one command line; returns the exit code: 0, or 2 for bad input, or 130 when interrupted."""
     try:
-        make_app(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
-    except cyclopts.CycloptsError as error:
-        return _complain(f"{_one_line(error)} See: chiasm {_command(words)} --help")
+        _call(words)
     except ChiasmError as error:
         return _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+        return _complain("interrupted.", 130)
     except BrokenPipeError:
-        # The reader of our output left (`| head`); that is no error of ours.
-        sys.stderr.close()
+        # The reader of our output left (`| head`); that is no error of ours. What is still waiting to be written must
+        # not fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        return _complain("expected room on the disk, but it is full; free some space and run the command again.")
+        return _complain(_system_error(error))
     return 0
 
 
+def _call(words: list[str]) -> None:
+    """Parse and do.
+
+    Raises:
+        ChiasmError: the words are not understood, or what they ask for cannot be done.
+    """
+    # Half of the time until a short answer goes here; whoever presses Ctrl-C meanwhile shall not see a traceback.
+    import cyclopts
+
+    from chiasm.surfaces._complaints import complaint
+
+    try:
+        make_app(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except cyclopts.CycloptsError as error:
+        raise complaint(error, _command(words)) from None
+
+
 def make_app(words: Sequence[str]) -> cyclopts.App:
-    """The commands; those that `words` ask for are real, the others are only listed."""
-    app = cyclopts.App(name="chiasm", help=f"{chiasm.__doc__}", version=chiasm.__version__)
+    """The commands; the one that `words` ask for is real, the others are only listed.
+
+    Raises:
+        UnknownNameError: there is no such command.
+    """
+    import cyclopts
+
+    from chiasm.surfaces.output import Output
+
+    _check_command(words)
+    app = cyclopts.App(name="chiasm", help=f"{chiasm.__doc__}", version=chiasm.__version__, console=Output())
     for name in TASKS.names():
-        _add(app, TASKS, name, wanted=words[:1] == [name])
+        _add(app, TASKS, name, wanted=words[:1] == [_shown(name)])
     for group, (registry, help_text) in GROUPS.items():
         sub = cyclopts.App(name=group, help=help_text)
         for name in registry.names():
-            _add(sub, registry, name, wanted=list(words[:2]) == [group, name.replace("_", "-")])
+            _add(sub, registry, name, wanted=list(words[:2]) == [group, _shown(name)])
         app.command(sub)
     tour = Registry("chiasm.surfaces", "surface")
     _add(app, tour, TOUR, wanted=words[:1] == [TOUR])
     return app
 
 
+def _check_command(words: Sequence[str]) -> None:
+    """Refuse a word that names no command, with the nearest one."""
+    kind, known, place = "command", [*map(_shown, TASKS.names()), *GROUPS, TOUR], 0
+    if words and words[0] in GROUPS:
+        registry, _ = GROUPS[words[0]]
+        kind, known, place = registry.kind, [*map(_shown, registry.names())], 1
+    if len(words) > place and not words[place].startswith("-") and words[place] not in known:
+        raise UnknownNameError(kind, words[place], known)
+
+
+def _shown(name: str) -> str:
+    return name.replace("_", "-")
+
+
 def _add(app: cyclopts.App, registry: Registry, name: str, *, wanted: bool) -> None:
-    shown = name.replace("_", "-")
     if wanted:
-        app.command(_with_output(registry.function(name)), name=shown)
+        app.command(_with_output(registry.function(name)), name=_shown(name))
     else:
-        app.command(_listed, name=shown, help=registry.summary(name))
+        app.command(_listed, name=_shown(name), help=registry.summary(name))
 
 
 def _listed() -> None:
@@ -90,22 +135,25 @@ def _listed() -> None:
 
 def _with_output(function: Callable[..., BaseModel]) -> Callable[..., None]:
     """The bound function with `--json`, printing its answer."""
-    import inspect
+    from cyclopts import Parameter
 
     from chiasm.engine.events import Listener
     from chiasm.surfaces.binding import bind
+    from chiasm.surfaces.output import Output
     from chiasm.surfaces.progress import LiveProgress
     from chiasm.surfaces.show import show
+    from chiasm.surfaces.words import plain
 
     # Progress goes to standard error, so that an answer can be piped.
-    bound = bind(function, {Sequence[Listener]: (LiveProgress(Console(stderr=True)),)})
+    bound = bind(function, {Sequence[Listener]: (LiveProgress(Output(stderr=True)),)})
 
     def command(*args: Any, json: bool = False, **kwargs: Any) -> None:
-        show(bound(*args, **kwargs), json, Console())
+        show(bound(*args, **kwargs), json, Output())
 
     signature = inspect.signature(bound)
-    option = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool)
-    parameters = [*signature.parameters.values(), option]
+    hint = Annotated[bool, Parameter(help="print the answer as JSON, for programs.", negative=())]
+    option = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=hint)
+    parameters = [*map(plain, signature.parameters.values()), option]
     command.__dict__["__signature__"] = signature.replace(parameters=parameters)
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__doc__ = function.__doc__
@@ -113,25 +161,29 @@ def _with_output(function: Callable[..., BaseModel]) -> Callable[..., None]:
     return command
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Treat a signal as Ctrl-C."""
+    raise KeyboardInterrupt
+
+
 def _complain(line: str, code: int = 2) -> int:
-    """Tell what is wrong on standard error."""
-    sys.stderr.write(f"chiasm: {line}\n")
+    """Tell what is wrong on standard error; where nobody listens there, the exit code has to do."""
+    with contextlib.suppress(OSError, AttributeError):
+        sys.stderr.write(f"chiasm: {line}\n")
+        sys.stderr.flush()
     return code
 
 
-def _one_line(error: cyclopts.CycloptsError) -> str:
-    """A parser's complaint, in the house's form where a settings model made it."""
-    from pydantic import ValidationError
-
-    from chiasm.core.config import explain
-
-    cause = error.__cause__ or error.__context__
-    if isinstance(cause, ValidationError):
-        return str(explain(cause, None, "the options"))
-    return " ".join(str(error).split()).rstrip(".") + "."
+def _system_error(error: OSError) -> str:
+    """What the operating system refused, where no room of the house knew more."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "expected room on the disk, but it is full; free some space and run the command again."
+    where = f" at {error.filename}" if error.filename else ""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"expected files that can be read and written{where}, but they cannot: {reason}; mend that and try again."
 
 
 def _command(words: Sequence[str]) -> str:
     """The words that name the command, without its arguments."""
     depth = 2 if words[:1] and words[0] in GROUPS else 1
-    return " ".join(word for word in words[:depth] if not word.startswith("-"))
+    return " ".join(["chiasm", *(word for word in words[:depth] if not word.startswith("-"))])

@@ -57,6 +57,7 @@ class Answer(Record):
     rows: tuple[Row, ...]
     best: Row
     nothing: float | None = None
+    shares: dict[str, Row] = {}
 
 
 def shown(as_json: bool) -> str:
@@ -76,6 +77,19 @@ def test_people_see_a_cut_table_and_programs_everything():
     assert "cat[red]" in text
     assert f"n{SHOWN_ROWS}" not in text
     assert len(Answer.model_validate_json(shown(as_json=True)).rows) == SHOWN_ROWS + 5
+
+
+def test_names_are_shown_as_they_are_and_records_within_records_in_words():
+    row = Row(name="[red]/a[/b].png", share=0.5)
+    console = Console(width=100)
+    with console.capture() as capture:
+        show(Answer(title="[bold]x[/wrong]", rows=(row,), best=row, shares={"[k]": row}), False, console)
+        show(Answer(title="t", rows=(), best=row), False, console)
+    text = capture.get()
+    assert "[bold]x[/wrong]" in text
+    assert text.count("[red]/a[/b].png") == 4
+    assert "[k] name [red]/a[/b].png, share 0.5" in text
+    assert "rows     none" in text
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -1,0 +1,100 @@
+"""The shell itself: how it ends, and what it says when a command line is wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from chiasm.surfaces import cli
+
+CHIASM = [sys.executable, "-m", "chiasm"]
+
+
+def told(capfd: pytest.CaptureFixture[str], *words: str) -> str:
+    capfd.readouterr()
+    assert cli.run(list(words)) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("chiasm: expected ")
+    return err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["serch"], "'serch' came; did you mean 'search'"),
+        (["evaluate", "kn"], "a known evaluation (compare, knn, linear), but 'kn' came; did you mean 'knn'"),
+        (["--jsn"], "a command of chiasm first, but '--jsn' came"),
+        (["embed", "a"], "expected --data, but it is missing"),
+        (["embed", "a", "--data"], "a value after --data, but none came"),
+        (["embed", "a", "b", "c.npz", "d"], "'d' came; leave it out, or quote names with spaces"),
+        (["embed", "a", "b", "c.npz", "--jsn"], "--jsn is none; did you mean --json"),
+        (["search", "a", "b", "c", "--limit", "1", "--limit", "2"], "--limit once"),
+        (["search", "a", "b", "c", "--limit", "1.5"], "a whole number for --limit, but '1.5' came"),
+        (["evaluate", "knn", "a", "b", "--temperature", "hot"], "a number for --temperature, but 'hot' came"),
+        (["embed", "a", "b", ""], "a path, but an empty text came"),
+        (["embed", "a", "b", "--out=~nobody-of-this-name/c.npz"], "there is none for ~nobody-of-this-name"),
+    ],
+)
+def test_wrong_command_lines(capfd, words, expected):
+    assert expected in told(capfd, *words)
+
+
+def failing(error: BaseException):
+    def call(_words: list[str]) -> None:
+        raise error
+
+    return call
+
+
+def test_what_the_system_refuses_is_told(capfd, monkeypatch):
+    monkeypatch.setattr(cli, "_call", failing(OSError(errno.EIO, "Input/output error", "/data/x.png")))
+    assert "at /data/x.png, but they cannot: Input/output error" in told(capfd)
+    monkeypatch.setattr(cli, "_call", failing(OSError(errno.ENOSPC, "No space left on device")))
+    assert "it is full" in told(capfd)
+    monkeypatch.setattr(cli, "_call", failing(KeyboardInterrupt()))
+    assert cli.run([]) == 130
+    monkeypatch.setattr(sys, "stderr", None)
+    assert cli.run([]) == 130
+
+
+def test_json_is_explained_and_has_no_opposite(capfd):
+    assert cli.run(["embed", "--help"]) == 0
+    text = capfd.readouterr().out
+    assert "as JSON" in text
+    assert "--no-json" not in text
+
+
+def test_a_reader_who_leaves_is_no_error():
+    process = subprocess.Popen([*CHIASM, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+
+
+def test_names_beyond_the_encoding_of_the_terminal_are_shown(tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    words = ["models", "list", str(tmp_path / "grün")]
+    (tmp_path / "grün").mkdir()
+    done = subprocess.run([*CHIASM, *words], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "gr\\xfcn" in done.stdout
+
+
+def test_a_supervisor_ends_a_command_as_ctrl_c_does():
+    before = signal.getsignal(signal.SIGTERM)
+    code = "import time; from chiasm.surfaces import cli; cli._call = lambda _: time.sleep(print(1, flush=True) or 60)"
+    code += "; cli.main([])"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "chiasm: interrupted.\n")
+    assert signal.getsignal(signal.SIGTERM) == before
