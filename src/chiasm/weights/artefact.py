@@ -52,22 +52,17 @@ class Artefact:
         """Read the weights.
 
         Raises:
-            InputError: the file is missing or damaged.
+            InputError: the file is missing, damaged, or not the one that the artefact was written with.
         """
-        return read_tensors(self.folder / WEIGHTS)
-
-    def check_weights(self) -> None:
-        """Refuse other weights than those that were saved: their vectors would mix with those of the same fingerprint.
-
-        Raises:
-            InputError: the file is missing or is not the one that the artefact was written with.
-        """
-        if _sha256(self.folder / WEIGHTS) != self.weights_sha256:
+        path = self.folder / WEIGHTS
+        if _sha256(path) != self.weights_sha256:
+            # Other weights under the old fingerprint would mix with vectors that were made before.
             raise InputError(
                 f"the weights that {self.folder / CONFIG} names by their digest",
-                f"{self.folder / WEIGHTS} holds others",
+                f"{path} holds others",
                 "copy the whole folder again, or train again",
             )
+        return read_tensors(path)
 
     def num_parameters(self) -> int:
         """Numbers in the weights, read from the file's header alone.
@@ -116,8 +111,6 @@ def read(folder: Path) -> Artefact:
     Raises:
         InputError: the folder is missing, is no artefact, or is of a newer format.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError("the folder of a model", f"{folder} is a file", "name the folder that it is in")
     if not folder.is_dir():
         raise InputError("the folder of a model", f"{folder} does not exist", _near(folder))
     if not (folder / CONFIG).exists():
