@@ -33,6 +33,7 @@ GROUPS = {
 }
 TASKS = Registry("chiasm.tasks", "task")
 TOUR = "tour"
+INTERRUPTED = 130
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -40,13 +41,37 @@ def main(words: Sequence[str] | None = None) -> None:
     # Threads that wait for each other by spinning starve as soon as anything else runs beside them (the figures are in
     # docs/performance.md). The policy is read when PyTorch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # What a supervisor sends must clean up as Ctrl-C does; training, which saves first, has its own way.
-    signal.signal(signal.SIGTERM, _interrupt)
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    interrupts = _Interrupts()
+    for number in heard:
+        signal.signal(number, interrupts)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Names of files may hold what the terminal's encoding cannot express.
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(list(sys.argv[1:] if words is None else words)))
+    code = run(list(sys.argv[1:] if words is None else words))
+    for number in heard:
+        # Libraries that tidy up while Python ends would show a traceback.
+        signal.signal(number, signal.SIG_DFL)
+    sys.exit(code)
+
+
+class _Interrupts:
+    """What Ctrl-C does, and what a supervisor sends: the first one ends the work and clears up after it.
+
+    That takes a moment, in which a second one changes nothing, since it would leave things lying about; a third one
+    ends the program as it is. Training, which saves first, has a way of its own.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count == 1:
+            raise KeyboardInterrupt
+        if self._count > 2:
+            os._exit(INTERRUPTED)
 
 
 def run(words: list[str]) -> int:
@@ -56,7 +81,7 @@ def run(words: list[str]) -> int:
     except ChiasmError as error:
         return _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _complain("interrupted.", 130)
+        return _complain("interrupted.", INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output left (`| head`); that is no error of ours. What is still waiting to be written must
         # not fail once more when Python ends.
@@ -159,11 +184,6 @@ def _with_output(function: Callable[..., BaseModel]) -> Callable[..., None]:
     command.__doc__ = function.__doc__
     command.__name__ = function.__name__
     return command
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Treat a signal as Ctrl-C."""
-    raise KeyboardInterrupt
 
 
 def _complain(line: str, code: int = 2) -> int:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -87,14 +88,45 @@ def test_names_beyond_the_encoding_of_the_terminal_are_shown(tmp_path):
     assert "gr\\xfcn" in done.stdout
 
 
-def test_a_supervisor_ends_a_command_as_ctrl_c_does():
-    before = signal.getsignal(signal.SIGTERM)
-    code = "import time; from chiasm.surfaces import cli; cli._call = lambda _: time.sleep(print(1, flush=True) or 60)"
-    code += "; cli.main([])"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+SLOW = """
+import sys, time
+from chiasm.surfaces import cli
+
+def slow(words):
+    try:
+        print("working", flush=True)
+        time.sleep(60)
+    finally:
+        print("clearing up", flush=True)
+        time.sleep(float(words[0]))
+        print("cleared up", flush=True)
+
+cli._call = slow
+cli.main(sys.argv[1:])
+"""
+
+
+def interrupted(seconds: float, *signals: int) -> tuple[int, str, str]:
+    """Send signals to a command that needs so many seconds to clear up; exit code and what it still said."""
+    words = [sys.executable, "-c", SLOW, str(seconds)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    process.stdout.readline()
-    process.terminate()
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "chiasm: interrupted.\n")
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signals[0])
+    assert process.stdout.readline() == "clearing up\n"
+    for number in signals[1:]:
+        # Two that come together would be heard as one.
+        time.sleep(0.2)
+        process.send_signal(number)
+    out, err = process.communicate(timeout=50)
+    return process.returncode, out, err
+
+
+def test_ctrl_c_and_supervisors_let_a_command_clear_up():
+    cleared = (130, "cleared up\n", "chiasm: interrupted.\n")
+    assert interrupted(0.1, signal.SIGTERM) == cleared
+    assert interrupted(1.0, signal.SIGINT, signal.SIGINT) == cleared
+
+
+def test_a_third_signal_ends_it_at_once():
+    assert interrupted(60, signal.SIGINT, signal.SIGINT, signal.SIGTERM) == (130, "", "")
