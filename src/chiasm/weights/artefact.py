@@ -111,6 +111,8 @@ def read(folder: Path) -> Artefact:
     Raises:
         InputError: the folder is missing, is no artefact, or is of a newer format.
     """
+    if folder.exists() and not folder.is_dir():
+        raise InputError("the folder of a model", f"{folder} is a file", "name the folder that it is in")
     if not folder.is_dir():
         raise InputError("the folder of a model", f"{folder} does not exist", _near(folder))
     if not (folder / CONFIG).exists():
