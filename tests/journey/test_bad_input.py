@@ -9,10 +9,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from drawn import FAST
 from safetensors.torch import save_file
 
 from chiasm.core.tensors import read_tensors
+
+NO_ACCELERATOR = [word for word in FAST if word not in ("--engine.accelerator", "cpu")]
 
 
 def told(result: tuple[int, str, str]) -> str:
@@ -29,8 +32,8 @@ def told(result: tuple[int, str, str]) -> str:
 
 @pytest.fixture
 def train(shell, tmp_path):
-    def call(*words: object, data: object = "missing"):
-        return shell("train", "simclr", "--data", data, "--out", tmp_path / "run", "--steps", 2, *FAST, *words)
+    def call(*words: object, data: object = "missing", steps: tuple = ("--steps", 2), fast: list[str] = FAST):
+        return shell("train", "simclr", "--data", data, "--out", tmp_path / "run", *steps, *fast, *words)
 
     return call
 
@@ -162,6 +165,35 @@ def test_full_disk(train, pictures, tmp_path, monkeypatch):
     assert "disk is full" in line
     assert not list((tmp_path / "run").glob(".*"))
     assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_run_that_came_to_nothing_leaves_nothing(train, pictures, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("chiasm.engine.logs.JsonLines.started", full)
+    assert "disk" in told_last(train(data=pictures))
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    assert "disk" in told_last(train(data=pictures))
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_run_that_diverged_keeps_its_log_and_offers_no_way_that_is_closed(train, pictures, tmp_path):
+    line = told_last(train("--engine.lr", 1e30, "--engine.warmup", 0, "--steps", 20, data=pictures, steps=()))
+    assert "start again elsewhere" in line
+    assert (tmp_path / "run" / "log.jsonl").stat().st_size > 0
+    line = told(train(data=pictures))
+    assert "not empty" in line
+    assert "--resume" not in line
+
+
+def test_accelerators(train, pictures, tmp_path):
+    words = ("--engine.accelerator", "mps")
+    assert "'cpu'" in told(train("--engine.accelerator", "warp-drive", data=pictures, fast=NO_ACCELERATOR))
+    if not torch.backends.mps.is_available():
+        assert "a machine with 'mps'" in told(train(*words, data=pictures, fast=NO_ACCELERATOR))
+        assert not (tmp_path / "run").exists()
 
 
 def told_last(result: tuple[int, str, str]) -> str:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from chiasm.core.errors import InputError
@@ -118,9 +117,16 @@ class _Session:
         settings = engine.settings
         self._engine = engine
         self._objective = objective
+        # Imported here, as it takes longer than everything else together and wrong settings should be told at once.
+        from lightning_fabric import Fabric
+
         # Fabric announces its precision in its own words; the run's listeners do it in ours.
         logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-        device = Fabric(accelerator=settings.accelerator, devices=1).device
+        try:
+            device = Fabric(accelerator=settings.accelerator, devices=1).device
+        except RuntimeError:
+            wish = settings.accelerator
+            raise InputError(f"a machine with {wish!r}", "this one has none", "leave the accelerator at auto") from None
         self._numbers = choose(settings.precision, device)
         self._fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=self._numbers.precision)
         self._model, self._optimizer = self._fabric.setup(objective, make_optimizer(objective))

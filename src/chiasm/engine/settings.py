@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from chiasm.core.config import Config
@@ -17,7 +19,8 @@ class Settings(Config):
         lr: peak learning rate for 256 pictures per step; scaled linearly with `batch_size * accumulate`.
         warmup: share of the run over which the learning rate rises.
         final_lr_share: learning rate at the end, as a share of the peak.
-        weight_decay, final_weight_decay: at the start and the end, on matrices only.
+        weight_decay: at the start, on matrices only.
+        final_weight_decay: at the end.
         clip_norm: largest norm of the whole gradient; 0 leaves it as it is.
         ema_momentum: of the running average of the weights that is kept as the result; 0 keeps the last weights.
         precision: auto takes bfloat16 where the processor has it.
@@ -37,7 +40,7 @@ class Settings(Config):
     clip_norm: float = Field(default=3.0, ge=0)
     ema_momentum: float = Field(default=0.0, ge=0, lt=1)
     precision: PrecisionChoice = "auto"
-    accelerator: str = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     num_probes: int = Field(default=10, ge=0)
     log_every: int = Field(default=10, gt=0)
     checkpoint_minutes: float = Field(default=5.0, gt=0)

@@ -51,8 +51,8 @@ class Watch:
                 "embeddings that tell pictures apart",
                 f"by step {step} all pictures had been given one vector for {PATIENCE_STEPS} steps "
                 f"(spread {spread_now:.4f}): the representation collapsed",
-                "lower the learning rate or raise the temperature, check that the pictures differ, and resume from the "
-                "last checkpoint or start again",
+                "lower the learning rate or raise the temperature, check that the pictures differ, and start again in "
+                "another folder",
             )
 
     def _not_finite(self, step: int, losses: Losses, total: float, grad_norm: float) -> TrainingStoppedError:
@@ -70,5 +70,5 @@ class Watch:
         return TrainingStoppedError(
             "a finite loss and gradient",
             f"at step {step} {where} became {total if not math.isfinite(total) else grad_norm} ({cause})",
-            "lower --engine.lr or --engine.clip-norm, or use --engine.precision fp32, and resume",
+            "lower --engine.lr or --engine.clip-norm or use --engine.precision fp32, and start again elsewhere",
         )

@@ -27,7 +27,7 @@ from chiasm.engine.settings import Settings
 from chiasm.heads import pool
 from chiasm.models import encoder
 from chiasm.models._store import save_model
-from chiasm.recipes._folder import check_run_folder
+from chiasm.recipes._folder import run_folder
 from chiasm.recipes._probe import OnlineKnn, labelled_splits
 from chiasm.recipes._words import options, summary
 from chiasm.weights.card import Card
@@ -66,7 +66,9 @@ class Pretraining:
         name: of the recipe.
         data: what to learn from.
         out: folder of the run and of the artefact.
-        trunk, objective, pooling: what learns, how, and how its tokens become one vector.
+        trunk: what learns.
+        objective: how it learns.
+        pooling: how its tokens become one vector, in the model that is kept; the objective's own way where it has one.
         engine: settings of the loop.
         steps, minutes: how long; at most one is given. A run that is resumed with neither keeps its length, with one it
             goes on as a run of that length.
@@ -99,7 +101,10 @@ class Pretraining:
             TrainingStoppedError: the loss is not finite or the representation collapsed.
             InterruptedRunError: the run was stopped from outside and can be resumed.
         """
-        check_run_folder(self.out, self.resume)
+        with run_folder(self.out, self.resume):
+            return self._run()
+
+    def _run(self) -> TrainingReport:
         budget = self._budget()
         torch.manual_seed(derive(self.seed, "weights"))
         trunk = self.trunk.build()
@@ -149,7 +154,6 @@ class Pretraining:
             "data": f"{self.data.name} ({len(self.data)} pictures)",
             "trunk": summary(self.trunk),
             "objective": summary(self.objective),
-            "pooling": summary(self.pooling),
             "engine": summary(self.engine),
             "seed": str(self.seed),
         }
@@ -184,7 +188,7 @@ class Pretraining:
         """The shell command that makes this model again; a probe of its own is left out, it only watches."""
         words = ["chiasm", "train", self.name.replace("_", "-"), "--data", self.data.name, "--out", str(self.out)]
         words += [*options("trunk", self.trunk), *options("objective", self.objective)]
-        words += [*options("pooling", self.pooling), *options("engine", self.engine)]
+        words += options("engine", self.engine)
         if self.steps is not None:
             words += ["--steps", str(self.steps)]
         elif self.minutes is not None:
