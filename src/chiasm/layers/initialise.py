@@ -20,7 +20,11 @@ from chiasm.layers.patch import PatchEmbedding
 
 
 class Normal(Config):
-    """Weights of linear maps from a normal distribution, biases zero."""
+    """Weights of linear maps from a normal distribution, biases zero.
+
+    Attributes:
+        deviation: standard deviation of the weights.
+    """
 
     kind: Literal["normal"] = "normal"
     deviation: float = Field(default=0.02, gt=0)

@@ -72,7 +72,13 @@ class Positions(nn.Module):
 
 
 class Resampling(Config):
-    """How a table made for one grid serves another; see `ops.positions.resample_table`."""
+    """How a table made for one grid serves another; see `ops.positions.resample_table`.
+
+    Attributes:
+        mode: how it is interpolated.
+        antialias: whether it is smoothed first where it shrinks.
+        offset: added to the sides of the wanted grid before the scale is computed, as DINOv2 does (0.1).
+    """
 
     mode: Literal["bicubic", "bilinear"] = "bicubic"
     antialias: bool = False
@@ -159,7 +165,11 @@ class RotaryPositions(Positions):
 
 
 class Learned(Config):
-    """Settings of `LearnedPositions`."""
+    """Settings of `LearnedPositions`.
+
+    Attributes:
+        resampling: for pictures of another size.
+    """
 
     kind: Literal["learned"] = "learned"
     resampling: Resampling = Resampling()
@@ -170,7 +180,13 @@ class Learned(Config):
 
 
 class SinCos(Config):
-    """Settings of `SinCosPositions`."""
+    """Settings of `SinCosPositions`.
+
+    Attributes:
+        resampling: for pictures of another size.
+        temperature: base of the wavelengths.
+        column_first: whether the first half of the width tells the column (MAE) or the row.
+    """
 
     kind: Literal["sincos"] = "sincos"
     resampling: Resampling = Resampling()
@@ -183,7 +199,14 @@ class SinCos(Config):
 
 
 class Rotary(Config):
-    """Settings of `RotaryPositions`; shift 0 and factors 1 disturb nothing."""
+    """Settings of `RotaryPositions`; shift 0 and factors 1 disturb nothing.
+
+    Attributes:
+        theta: base of the periods.
+        shift: in training, the most that coordinates (-1 to 1) are moved by on each axis.
+        jitter: in training, the largest factor by which each axis is stretched.
+        rescale: in training, the largest factor by which both axes are stretched together.
+    """
 
     kind: Literal["rotary"] = "rotary"
     theta: float = Field(default=100.0, gt=1)

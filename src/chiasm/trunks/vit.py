@@ -208,9 +208,13 @@ class Config(BlockSettings, TrunkConfig):
     """Settings of a vision transformer; those of its blocks are described in `BlockSettings`.
 
     Attributes:
-        size: named width, depth and heads; `embed_dim`, `depth` and `num_heads` replace its numbers one by one.
-        image_size: side in pixels of the pictures it is made for; a multiple of `patch_size`.
-        patch_size: side of a patch in pixels.
+        size: named width, depth and heads.
+        embed_dim: width of the tokens; replaces that of `size`.
+        depth: number of blocks; replaces that of `size`.
+        num_heads: attention heads per block; replaces that of `size`.
+        image_size: side in pixels of the pictures it is made for; a multiple of `patch_size`. A recipe fits it to the
+            data where it is not given.
+        patch_size: side of a patch in pixels. A recipe fits it to `image_size` where it is not given.
         patch_bias: whether the patch embedding has a bias.
         cls_token: whether there is a class token.
         num_register_tokens: registers after the class token.
@@ -219,7 +223,8 @@ class Config(BlockSettings, TrunkConfig):
         pre_norm: whether there is a norm before the first block (CLIP).
         final_norm: whether there is one after the last.
         initialisation: of the linear maps: normal (default) or xavier.
-        mean, std: of each channel of the training pictures, in [0, 1]; their length is the number of channels.
+        mean: of each channel of the training pictures, in [0, 1]; as many as there are channels.
+        std: of each channel, as `mean`.
     """
 
     size: Size = "pico"
