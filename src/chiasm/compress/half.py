@@ -70,7 +70,8 @@ def half(model: Path, data: Source, out: Path, num_pictures: int = 256) -> Halve
     with torch.inference_mode():
         cosines = torch.cat(list(_cosines(before, after, data, num_pictures)))
     metrics = {"mean_cosine": float(cosines.mean()), "least_cosine": float(cosines.min())}
-    inherited = read_json(model / artefact.METRICS, "the metrics of the model")
+    known = model / artefact.METRICS
+    inherited = read_json(known, "the metrics of a model") if known.exists() else {}
     card = Card.now(
         title=f"{model.name}, weights in bfloat16",
         data=f"as {model}; compared on {len(cosines)} pictures of {data.name}",

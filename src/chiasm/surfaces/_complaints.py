@@ -32,8 +32,11 @@ def _setting(error: ValidationError, argument: cyclopts.Argument | None) -> Inpu
     option = "--" + ".".join([*parts, *map(str, first["loc"])]).replace("_", "-")
     if first["type"] == "extra_forbidden":
         return InputError("options that belong together", f"{option} does not fit the others", "leave it out")
-    message = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return InputError(f"another value for {option}", f"{first['input']!r} came", f"what it takes: {message}")
+    came, message = f"{first['input']!r} came", first["msg"]
+    limit = message.removeprefix("Input should be ")
+    if limit != message:
+        return InputError(f"a value for {option} that is {limit}", came, "change it")
+    return InputError(f"a value that {option} can take", came, f"note: {message}")
 
 
 @singledispatch

@@ -34,6 +34,7 @@ GROUPS = {
 TASKS = Registry("chiasm.tasks", "task")
 TOUR = "tour"
 INTERRUPTED = 130
+_OUT_OF_MEMORY = ("allocate memory", "out of memory")
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -89,6 +90,11 @@ def run(words: list[str]) -> int:
         return 0
     except OSError as error:
         return _complain(_system_error(error))
+    except (MemoryError, RuntimeError) as error:
+        # PyTorch has no error of its own for a processor's memory that does not suffice.
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in _OUT_OF_MEMORY):
+            raise
+        return _complain("expected memory for what was asked for, but there is not enough; ask for smaller sizes.")
     return 0
 
 

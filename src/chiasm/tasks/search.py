@@ -67,6 +67,8 @@ def search(model: Encoder, index: Path, query: Path, limit: int = 10) -> Found:
     table = open_table(index)
     if table is None:
         candidates = [path for path in beside(index) if is_index(path)]
+        if index.exists():
+            raise InputError(f"an index at {index}", "it is none", "make one with `index` and name its folder")
         raise missing(index, "an index", candidates, "make one with `index`")
     check_model(table, model, index)
     if not query.exists():
@@ -76,11 +78,12 @@ def search(model: Encoder, index: Path, query: Path, limit: int = 10) -> Found:
     embeddings = model.embed(picture)
     if not embeddings.keys:
         raise BrokenPictureError(*embeddings.skipped[0])
-    rows = table.nearest(embeddings.vectors[0], limit)
+    num_indexed = len(table)
+    rows = table.nearest(embeddings.vectors[0], max(min(limit, num_indexed), 1))
     return Found(
         query=query,
         index=index,
         source=table.origin.source,
-        num_indexed=len(table),
+        num_indexed=num_indexed,
         hits=tuple(Hit(rank=rank, key=key, score=score) for rank, (key, score) in enumerate(rows, start=1)),
     )

@@ -58,6 +58,13 @@ def test_what_the_system_refuses_is_told(capfd, monkeypatch):
     assert "at /data/x.png, but they cannot: Input/output error" in told(capfd)
     monkeypatch.setattr(cli, "_call", failing(OSError(errno.ENOSPC, "No space left on device")))
     assert "it is full" in told(capfd)
+    monkeypatch.setattr(cli, "_call", failing(MemoryError()))
+    assert "not enough" in told(capfd)
+    monkeypatch.setattr(cli, "_call", failing(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")))
+    assert "not enough" in told(capfd)
+    monkeypatch.setattr(cli, "_call", failing(RuntimeError("a defect")))
+    with pytest.raises(RuntimeError, match="a defect"):
+        cli.run([])
     monkeypatch.setattr(cli, "_call", failing(KeyboardInterrupt()))
     assert cli.run([]) == 130
     monkeypatch.setattr(sys, "stderr", None)

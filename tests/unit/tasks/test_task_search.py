@@ -38,7 +38,7 @@ def test_a_picture_of_the_index_finds_itself(encoder, colours, made) -> None:
 
 
 def test_more_hits_than_pictures(encoder, colours, made) -> None:
-    assert len(search(encoder, made, colours / "red" / "00.png", limit=99).hits) == 24
+    assert len(search(encoder, made, colours / "red" / "00.png", limit=10**30).hits) == 24
 
 
 def test_missing_index_offers_the_nearest_one(encoder, colours, made) -> None:
@@ -49,7 +49,7 @@ def test_missing_index_offers_the_nearest_one(encoder, colours, made) -> None:
 
 
 def test_a_folder_that_is_no_index(encoder, colours, made) -> None:
-    with pytest.raises(InputError, match="an index at .*photos"):
+    with pytest.raises(InputError, match="an index at .*photos, but it is none; make one"):
         search(encoder, colours, colours / "red" / "00.png")
 
 
