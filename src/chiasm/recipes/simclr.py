@@ -11,13 +11,12 @@ from pathlib import Path
 from chiasm.core.example import Source, Splits
 from chiasm.engine.events import Listener
 from chiasm.engine.settings import Settings
-from chiasm.heads import pool
 from chiasm.objectives import simclr as method
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
 from chiasm.recipes._sizes import fitted
 from chiasm.trunks import vit
 
-TRUNK, OBJECTIVE, POOLING, ENGINE = vit.Config(), method.Config(), pool.Config(), Settings()
+TRUNK, OBJECTIVE, ENGINE = vit.Config(), method.Config(), Settings()
 
 
 def simclr(
@@ -26,7 +25,6 @@ def simclr(
     *,
     trunk: vit.Config = TRUNK,
     objective: method.Config = OBJECTIVE,
-    pooling: pool.Config = POOLING,
     engine: Settings = ENGINE,
     steps: int | None = None,
     minutes: float | None = None,
@@ -42,7 +40,6 @@ def simclr(
         out: new folder for the run: model, card, log, checkpoint.
         trunk: what learns; sizes of pictures and patches are chosen from the data unless given.
         objective: how it learns.
-        pooling: how tokens become one vector.
         engine: the loop.
         steps: length of the run in optimiser steps.
         minutes: length of the run in minutes of training; 30 when neither is given.
@@ -57,7 +54,7 @@ def simclr(
         out=out,
         trunk=fitted(trunk, data),
         objective=objective,
-        pooling=pooling,
+        pooling=objective.pool,
         engine=engine,
         steps=steps,
         minutes=minutes,

@@ -54,7 +54,7 @@ class Tour:
 
     def say(self, line: str) -> None:
         """Tell what was done."""
-        self.console.print(f"  {line}", highlight=False)
+        self.console.print(f"  {line}", highlight=False, markup=False)
 
     def encoder(self) -> Encoder:
         """The trained trunk, ready to embed."""

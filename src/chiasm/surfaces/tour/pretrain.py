@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from chiasm.core.predictors import Record
 from chiasm.data.open import open_source, open_splits
+from chiasm.engine.checkpoint import FILE_NAME
 from chiasm.engine.settings import Settings
 from chiasm.objectives import simclr as method
 from chiasm.recipes.simclr import simclr
@@ -54,7 +56,10 @@ def pretrain(tour: Tour) -> Section:
 
 
 def _train(tour: Tour) -> Record:
-    resume = (tour.trunk / "checkpoint.safetensors").exists()
+    resume = (tour.trunk / FILE_NAME).exists()
+    if not resume and tour.trunk.exists():
+        # A tour that was stopped before its first checkpoint leaves a log and nothing to go on from.
+        shutil.rmtree(tour.trunk)
     return simclr(
         open_source(PRETRAINING),
         tour.trunk,
