@@ -41,7 +41,7 @@ def typical_size_px(data: Source) -> int:
 def patch_size_px(image_size: int) -> int:
     """A patch that cuts a picture into 16 to 196 tokens.
 
-    Coarse on purpose, so that a small trunk on a CPU sees every picture several times within minutes. Whoever trains for
-    long chooses smaller patches.
+    Coarse on purpose, so that a small trunk on a CPU sees every picture several times within minutes. For long runs
+    smaller patches are worth their time.
     """
     return 8 if image_size <= 64 else 16

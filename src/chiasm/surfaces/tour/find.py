@@ -55,7 +55,7 @@ def find(tour: Tour) -> Section:
                 ),
             ]
         ),
-        *(_row(folder, one) for one in found[:SHOWN_QUERIES]),
+        *(_row(folder, one) for one in found[:: -(-len(found) // SHOWN_QUERIES)]),
         blocks.Details(
             "The commands",
             [
