@@ -36,6 +36,8 @@ def test_models_list_and_show(shell, model):
     assert listed["num_parameters"] == sum(
         value.numel() for value in read_tensors(model / "model.safetensors").values()
     )
+    code, _, err = shell("models", "list", model / "card.md")
+    assert (code, "is a file" in err) == (2, True)
     code, out, _ = shell("models", "show", model)
     assert code == 0
     assert "simclr" in out

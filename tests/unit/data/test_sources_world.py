@@ -63,7 +63,16 @@ def test_unknown_words_are_answered_with_the_nearest(spec: str, near: str) -> No
 
 
 @pytest.mark.parametrize(
-    "options", ["size=big", "size=3", "objects=99", "truth=2", "min_objects=5&max_objects=2", "size"]
+    "options",
+    [
+        "length=99999999999999999999",
+        "size=big",
+        "size=3",
+        "objects=99",
+        "truth=2",
+        "min_objects=5&max_objects=2",
+        "size",
+    ],
 )
 def test_impossible_values(options: str) -> None:
     with pytest.raises(InputError) as caught:

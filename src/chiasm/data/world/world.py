@@ -51,7 +51,7 @@ class World(Config):
     split: str = "train"
     size_px: int = Field(default=64, ge=32, le=2048)
     seed: int = Field(default=0, ge=0)
-    num_pictures: int | None = Field(default=None, ge=1)
+    num_pictures: int | None = Field(default=None, ge=1, le=1_000_000_000)
     domain: str = "photo"
     min_objects: int = Field(default=1, ge=1, le=8)
     max_objects: int = Field(default=6, ge=1, le=8)

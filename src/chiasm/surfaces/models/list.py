@@ -35,6 +35,8 @@ def list(folder: Path = Path("runs")) -> ModelList:
     from chiasm import trunks
     from chiasm.weights import artefact
 
+    if folder.exists() and not folder.is_dir():
+        raise InputError("a folder", f"{folder} is a file", "name the folder that your runs are written to")
     if not folder.is_dir():
         raise InputError("a folder", f"{folder} does not exist", "name the folder that your runs are written to")
     found = tuple(
