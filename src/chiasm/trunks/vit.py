@@ -231,7 +231,7 @@ class Config(BlockSettings, TrunkConfig):
     embed_dim: int | None = Field(default=None, gt=0)
     depth: int | None = Field(default=None, gt=0)
     num_heads: int | None = Field(default=None, gt=0)
-    image_size: int = Field(default=224, gt=0)
+    image_size: int = Field(default=224, gt=0, le=4096)
     patch_size: int = Field(default=16, gt=0)
     patch_bias: bool = True
     cls_token: bool = True
