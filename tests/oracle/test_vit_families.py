@@ -146,7 +146,12 @@ FAMILIES = {
     ),
     "clip": Family(
         clip,
-        {"mlp": {"kind": "gelu_quick", "mlp_ratio": 2}, "pre_norm": True, "patch_bias": False, "norm_eps": 1e-5},
+        {
+            "mlp": {"kind": "gelu_quick", "mlp_ratio": 2},
+            "pre_norm": True,
+            "stem": {"bias": False},
+            "norm_eps": 1e-5,
+        },
         BLOCK,
         ignored=("embeddings.position_ids",),
         resized=ASKED,

@@ -1,15 +1,45 @@
-"""Patches into tokens.
+"""Patches into tokens: each patch on its own by a linear map, or all together by a few convolutions.
 
-Paper: Dosovitskiy et al., 2020, arXiv 2010.11929, section 3.1, equation 1.
+Paper: Dosovitskiy et al., 2020, arXiv 2010.11929, section 3.1, equation 1 (linear map); Xiao et al., 2021, "Early
+Convolutions Help Transformers See Better", arXiv 2106.14881, section 4 (convolutions).
+Differs: as many strided convolutions as the patch size needs, and no transformer block is given up for them.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import Annotated, Literal
+
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
+from chiasm.core.choice import usually
+from chiasm.core.config import Config
+from chiasm.core.errors import InputError
+from chiasm.ops.patches import patchify
 
-class PatchEmbedding(nn.Module):
+LEAST_CHANNELS = 24
+"""Of the first convolution of a stem, as in the paper."""
+
+
+class Stem(nn.Module, ABC):
+    """Pictures to patch tokens.
+
+    Attributes:
+        projection: the map that ends in tokens.
+        sees_one_patch: whether a token depends on the pixels of its own patch alone.
+    """
+
+    projection: nn.Linear | nn.Conv2d
+    sees_one_patch: bool
+
+    @abstractmethod
+    def whole(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N D"]:
+        """Tokens of all patches of whole pictures, row by row."""
+
+
+class PatchEmbedding(Stem):
     """A linear map of the pixels of each patch.
 
     It acts on the rows that `ops.patches.patchify` cuts, not on pictures, for two reasons. Patches that are hidden need
@@ -24,10 +54,80 @@ class PatchEmbedding(nn.Module):
         bias: whether the map has one (CLIP's has none).
     """
 
+    sees_one_patch = True
+
     def __init__(self, num_channels: int, patch_size: int, embed_dim: int, bias: bool) -> None:
         super().__init__()
+        self._patch_size = patch_size
         self.projection = nn.Linear(num_channels * patch_size * patch_size, embed_dim, bias=bias)
 
     def forward(self, pixels: Float[Tensor, "B N _"]) -> Float[Tensor, "B N D"]:
         """Embed patches of pixels."""
         return self.projection(pixels)
+
+    def whole(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N D"]:
+        return self(patchify(images, self._patch_size))
+
+
+class ConvolutionalStem(Stem):
+    """3 x 3 convolutions of stride 2, each with batch norm and ReLU, then a 1 x 1 convolution to the token's width.
+
+    Channels double from one to the next. Training is steadier and, in short runs, much faster than with a linear map,
+    at a small part of the transformer's cost. Tokens see beyond their patches, so nothing can be hidden from them.
+
+    Args:
+        num_channels: of a picture.
+        patch_size: side of a patch in pixels, a power of two from 2.
+        embed_dim: width of the tokens.
+    """
+
+    sees_one_patch = False
+
+    def __init__(self, num_channels: int, patch_size: int, embed_dim: int) -> None:
+        super().__init__()
+        depth = patch_size.bit_length() - 1
+        if patch_size != 1 << depth or depth < 1:
+            do = "choose another, or a linear stem"
+            raise InputError("a patch size that is a power of two for a stem of convolutions", f"{patch_size} came", do)
+        widths = [num_channels, *(max(LEAST_CHANNELS, embed_dim >> (depth - level)) for level in range(1, depth + 1))]
+        parts: list[nn.Module] = []
+        for width_in, width_out in zip(widths[:-1], widths[1:], strict=True):
+            convolution = nn.Conv2d(width_in, width_out, 3, stride=2, padding=1, bias=False)
+            parts += [convolution, nn.BatchNorm2d(width_out), nn.ReLU()]
+        self.layers = nn.Sequential(*parts)
+        self.projection = nn.Conv2d(widths[-1], embed_dim, 1)
+
+    def whole(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N D"]:
+        return self.projection(self.layers(images)).flatten(2).transpose(1, 2)
+
+
+class Linear(Config):
+    """Settings of `PatchEmbedding`.
+
+    Attributes:
+        bias: whether the map has one (CLIP's has none).
+    """
+
+    kind: Literal["linear"] = "linear"
+    bias: bool = True
+
+    def build(self, num_channels: int, patch_size: int, embed_dim: int) -> Stem:
+        """Make the stem."""
+        return PatchEmbedding(num_channels, patch_size, embed_dim, self.bias)
+
+
+class Convolutions(Config):
+    """Settings of `ConvolutionalStem`."""
+
+    kind: Literal["convolutions"] = "convolutions"
+
+    def build(self, num_channels: int, patch_size: int, embed_dim: int) -> Stem:
+        """Make the stem.
+
+        Raises:
+            InputError: the patch size is no power of two.
+        """
+        return ConvolutionalStem(num_channels, patch_size, embed_dim)
+
+
+AnyStem = Annotated[Linear | Convolutions, Field(discriminator="kind"), usually("linear")]

@@ -1,4 +1,4 @@
-"""How large a trunk's pictures should be, told from the pictures themselves."""
+"""What a trunk should look like for the pictures it is to learn from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from statistics import median
 
 from chiasm.core.errors import BrokenPictureError
 from chiasm.core.example import Source
+from chiasm.layers.patch import Convolutions
 from chiasm.trunks import vit
 
 SIZES_PX = (32, 64, 96, 128, 160, 224)
@@ -13,12 +14,17 @@ NUM_LOOKS = 25
 
 
 def fitted(trunk: vit.Config, data: Source) -> vit.Config:
-    """The trunk's settings with the sizes that were not given explicitly chosen from the data."""
+    """The trunk's settings with what was not given chosen: sizes from the data, and a stem of convolutions.
+
+    Short runs learn much more with such a stem (docs/results.md); objectives that hide patches need a linear one.
+    """
     given = trunk.model_fields_set
     image_size = trunk.image_size if "image_size" in given else typical_size_px(data)
     patch_size = trunk.patch_size if "patch_size" in given else patch_size_px(image_size)
+    is_power_of_two = patch_size & (patch_size - 1) == 0
+    stem = trunk.stem if "stem" in given or not is_power_of_two else Convolutions()
     kept = {name: getattr(trunk, name) for name in given}
-    return vit.Config.parse({**kept, "image_size": image_size, "patch_size": patch_size}, "the trunk")
+    return vit.Config.parse({**kept, "image_size": image_size, "patch_size": patch_size, "stem": stem}, "the trunk")
 
 
 def typical_size_px(data: Source) -> int:

@@ -23,11 +23,16 @@ def summary(config: Config) -> str:
 
 
 def options(prefix: str, config: Config) -> list[str]:
-    """What is not as usual as options of the shell: `--trunk.depth=2`; a list is given by repetition."""
+    """What is not as usual, or was given, as options of the shell: `--trunk.depth=2`; a list is given by repetition.
+
+    What was given is named even where it is as usual: a recipe chooses some settings that are left out.
+    """
+    given = _flat(config.model_dump(mode="json", include=config.model_fields_set), "")
     return [
         f"--{prefix}.{name.replace('_', '-')}={part}"
-        for name, value in changed(config)
+        for name, value in sorted({**dict(changed(config)), **dict(given)}.items())
         for part in (value if isinstance(value, list) else [value])
+        if part is not None
     ]
 
 

@@ -23,7 +23,7 @@ from chiasm.core.protocols import Trunk, TrunkConfig
 from chiasm.layers.block import Block, BlockSettings
 from chiasm.layers.hiding import AnyHiding, Hiding, LeftOut
 from chiasm.layers.initialise import AnyInitialisation, Normal, initialise
-from chiasm.layers.patch import PatchEmbedding
+from chiasm.layers.patch import AnyStem, Linear, Stem
 from chiasm.layers.positions import AnyPositions, Learned, Positions, Rotation
 from chiasm.layers.prefix import PrefixTokens
 from chiasm.ops.patches import grid_of, patchify
@@ -70,7 +70,7 @@ class VisionTransformer(Trunk):
         *,
         image_size: int,
         patch_size: int,
-        patch_embedding: PatchEmbedding,
+        patch_embedding: Stem,
         hiding: Hiding,
         positions: Positions,
         prefix: PrefixTokens,
@@ -84,7 +84,7 @@ class VisionTransformer(Trunk):
         self.embed_dim = prefix.embed_dim
         self.image_size = image_size
         self.patch_size = patch_size
-        self.hides_patches = hiding.leaves_out
+        self.hides_patches = hiding.leaves_out and patch_embedding.sees_one_patch
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.patch_embedding = patch_embedding
@@ -129,11 +129,12 @@ class VisionTransformer(Trunk):
 
         Raises:
             InputError: the size of the pictures is no multiple of the patch size.
-            ValueError: the mask does not fit the pictures, or a layer does not exist.
+            ValueError: the mask does not fit the pictures or comes with a stem of convolutions, or a layer does not
+                exist.
         """
         grid = self.grid(*images.shape[-2:])
         wanted = self._block_indices(layers)
-        patches, visible = self._embed(patchify(images, self.patch_size), grid, patch_mask)
+        patches, visible = self._embed(images, grid, patch_mask)
         rotation = self._rotation(grid, patches, visible)
         tokens = self.pre_norm(self.prefix(patches))
         kept: dict[int, Tensor] = {}
@@ -145,13 +146,16 @@ class VisionTransformer(Trunk):
         return self._features(tokens, grid, visible, intermediates)
 
     def _embed(
-        self, pixels: Float[Tensor, "B N _"], grid: tuple[int, int], patch_mask: Bool[Tensor, "B _"] | None
+        self, images: Float[Tensor, "B C H W"], grid: tuple[int, int], patch_mask: Bool[Tensor, "B _"] | None
     ) -> tuple[Float[Tensor, "B _ D"], Int64[Tensor, "B _"] | None]:
         """Patch tokens with their positions added, and which of them are there; None for all."""
         visible = None
         if patch_mask is None:
-            patches = self.patch_embedding(pixels)
+            patches = self.patch_embedding.whole(images)
+        elif not self.patch_embedding.sees_one_patch:
+            raise ValueError("patch_mask needs a linear stem: convolutions see beyond their patches, into hidden ones")
         else:
+            pixels = patchify(images, self.patch_size)
             _check_mask(patch_mask, pixels, grid)
             patches, visible = self.hiding(pixels, patch_mask, self.patch_embedding)
         table = self.positions.added(grid)
@@ -215,7 +219,7 @@ class Config(BlockSettings, TrunkConfig):
         image_size: side in pixels of the pictures it is made for; a multiple of `patch_size`. A recipe fits it to the
             data where it is not given.
         patch_size: side of a patch in pixels. A recipe fits it to `image_size` where it is not given.
-        patch_bias: whether the patch embedding has a bias.
+        stem: how patches become tokens: linear (default) or convolutions.
         cls_token: whether there is a class token.
         num_register_tokens: registers after the class token.
         positions: learned (default), sincos or rotary.
@@ -233,7 +237,7 @@ class Config(BlockSettings, TrunkConfig):
     num_heads: int | None = Field(default=None, gt=0)
     image_size: int = Field(default=224, gt=0, le=4096)
     patch_size: int = Field(default=16, gt=0)
-    patch_bias: bool = True
+    stem: AnyStem = Linear()
     cls_token: bool = True
     num_register_tokens: int = Field(default=0, ge=0)
     positions: AnyPositions = Learned()
@@ -280,7 +284,7 @@ class Config(BlockSettings, TrunkConfig):
         trunk = VisionTransformer(
             image_size=self.image_size,
             patch_size=self.patch_size,
-            patch_embedding=PatchEmbedding(len(self.mean), self.patch_size, width, self.patch_bias),
+            patch_embedding=self.stem.build(len(self.mean), self.patch_size, width),
             hiding=self.hiding.build(width),
             positions=self.positions.build(grid, width, self.shape.num_heads),
             prefix=PrefixTokens(width, int(self.cls_token), self.num_register_tokens),

@@ -16,6 +16,7 @@ from chiasm.engine.settings import Settings
 from chiasm.heads import pool
 from chiasm.layers.hiding import Replaced
 from chiasm.layers.mlp import SwiGluMlp
+from chiasm.layers.patch import Linear
 from chiasm.layers.positions import Learned, Rotary
 from chiasm.objectives import simclr as method
 from chiasm.recipes._folder import check_run_folder
@@ -105,6 +106,7 @@ SETTINGS = {
         depth=1,
         num_heads=2,
         cls_token=False,
+        stem=Linear(),
         positions=Rotary(theta=50),
         mlp=SwiGluMlp(),
         hiding=Replaced(),

@@ -19,7 +19,12 @@ KINDS = {
     "sincos": {"positions": {"kind": "sincos"}},
     "rotary": {"positions": {"kind": "rotary", "rescale": 2.0}, "num_register_tokens": 2, "key_bias": False},
     "dinov2": {"layer_scale": 1.0, "mlp": {"kind": "swiglu"}, "num_register_tokens": 3},
-    "clip": {"pre_norm": True, "patch_bias": False, "mlp": {"kind": "gelu_quick"}, "norm_eps": 1e-5},
+    "clip": {
+        "pre_norm": True,
+        "stem": {"kind": "linear", "bias": False},
+        "mlp": {"kind": "gelu_quick"},
+        "norm_eps": 1e-5,
+    },
     "siglip": {"cls_token": False, "mlp": {"kind": "gelu_tanh"}},
 }
 
