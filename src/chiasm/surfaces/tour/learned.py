@@ -81,7 +81,7 @@ def _bars(label: str, judged: Sequence[tuple[str, Estimate, Estimate]], which: i
         estimate = (row[1], row[2])[which - 1]
         interval = (100 * estimate.low, 100 * estimate.high)
         items.append(Bar(row[0], 100 * estimate.value, interval, palette.SERIES[place]))
-    return bars(items, f"{label}, %", width_px=520)
+    return bars(items, f"{label}, %", width_px=460)
 
 
 def _difference(name: str, estimate: Estimate) -> tuple[str, float, str]:

@@ -47,8 +47,8 @@ def pretrain(tour: Tour) -> Section:
         blocks.Figures(_figures(tour.trunk, steps, probes)),
         blocks.Columns(
             [
-                curves([_series("loss", steps, "loss")], y_label="NT-Xent loss", smoothing=0.8),
-                curves([_series("k-NN", probes, "knn_accuracy")], y_label="on-line k-NN accuracy"),
+                curves([_series("loss", steps, "loss")], y_label="NT-Xent loss", smoothing=0.8, width_px=460),
+                curves([_series("k-NN", probes, "knn_accuracy")], y_label="on-line k-NN accuracy", width_px=460),
             ]
         ),
         blocks.Details("The command that trains this trunk", [blocks.Command(_command(tour.trunk))]),
