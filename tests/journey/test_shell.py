@@ -126,3 +126,9 @@ def test_help_tells_every_option(shell):
         "--probe",
     ):
         assert option in out, option
+
+
+def test_raw_pixels_are_a_baseline_for_every_evaluation(shell, model, pictures):
+    code, out, _ = shell("evaluate", "compare", model, "raw-pixels", "--data", pictures, "--bootstrap", 50, "--json")
+    assert code == 0
+    assert json.loads(out)["baseline"].startswith("raw pixels")

@@ -12,11 +12,15 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import Encoder, Learner
 from chiasm.core.registry import Registry
+
+RAW_PIXELS = "raw-pixels"
+"""Names the encoder without a model, the baseline below which a model has learnt nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,10 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
 
 
 def _open_encoder(word: str) -> Encoder:
+    if word == RAW_PIXELS and not Path(word).exists():
+        from chiasm.evaluate import RawPixels
+
+        return RawPixels()
     from chiasm.serve.encoder import open_encoder
 
     return open_encoder(word)
