@@ -85,7 +85,7 @@ class TourReport(Record):
 
 
 def tour(
-    out: Path = Path("tour"), minutes: float = 3.5, seed: int = 0, listeners: Sequence[Listener] = ()
+    out: Path = Path("tour"), minutes: float = 2.5, seed: int = 0, listeners: Sequence[Listener] = ()
 ) -> TourReport:
     """Show what chiasm does, on pictures that it makes itself, and write a report.
 
