@@ -30,7 +30,8 @@ class Config(ObjectiveConfig):
     Attributes:
         temperature: the paper's 0.1 for ImageNet; 0.5 was best for its short runs on CIFAR-10 (appendix B.9).
         colour: strength s of the colour jitter; None is 1 for large pictures and 0.5 for small ones, as in the paper.
-        grey: probability that a view loses its colours; 1 where colour says nothing about what is to be told apart.
+        grey: probability that a view loses its colours; near 0.5 where colour says nothing about what is to be told
+            apart, since a trunk learns to overlook only what differs between views.
         min_area: smallest share of the picture that a view shows.
         projection: the head that is thrown away after training.
         pool: how tokens become one vector.
