@@ -30,6 +30,14 @@ def told(result: tuple[int, str, str]) -> str:
     return lines[0]
 
 
+def told_with_table(result: tuple[int, str, str]) -> list[str]:
+    """The line, and the lines of a table below it."""
+    code, out, err = result
+    assert code == 2, err
+    assert out == ""
+    return err.splitlines()
+
+
 @pytest.fixture
 def train(shell, tmp_path):
     def call(*words: object, data: object = "missing", steps: tuple = ("--steps", 2), fast: list[str] = FAST):
@@ -81,7 +89,7 @@ def test_unknown_model_and_learner(shell, model, pictures, tmp_path):
     assert str(model) in line
     line = told(shell("classify", model, "--examples", pictures, "--data", pictures, "--learner", "logistik"))
     assert "'logistic'" in line
-    assert "config.json" in told(shell("embed", pictures, "--data", pictures, "--out", tmp_path / "x.npz"))
+    assert "weights" in told(shell("embed", pictures, "--data", pictures, "--out", tmp_path / "x.npz"))
 
 
 @pytest.fixture
@@ -113,14 +121,19 @@ def test_artefact_with_missing_extra_or_broken_tensors(shell, broken, pictures):
     tensors = read_tensors(path)
     name = next(iter(tensors))
     rewrite(broken, {key: value for key, value in tensors.items() if key != name})
-    assert f"1 missing ({name})" in told(shell("evaluate", "knn", broken, "--data", pictures))
+    line, *table = told_with_table(shell("evaluate", "knn", broken, "--data", pictures))
+    assert f"1 missing (the first is {name})" in line
+    assert table[0].split() == ["tensor", "is", "expected", "came"]
+    assert table[1].split()[:2] == [name, "missing"]
     rewrite(broken, {**tensors, "more": tensors[name].clone()})
-    assert "1 unexpected (more)" in told(shell("evaluate", "knn", broken, "--data", pictures))
+    line, _, row = told_with_table(shell("evaluate", "knn", broken, "--data", pictures))
+    assert "1 unexpected (the first is more)" in line
+    assert row.startswith("more  unexpected")
     path.write_bytes(path.read_bytes()[:1000])
     assert "copy the whole folder again" in told(shell("evaluate", "knn", broken, "--data", pictures))
     path.unlink()
     assert "missing" in told(shell("evaluate", "knn", broken, "--data", pictures))
-    assert "is a file" in told(shell("evaluate", "knn", broken / "config.json", "--data", pictures))
+    assert "pickled" in told(shell("evaluate", "knn", broken / "config.json", "--data", pictures))
 
 
 def test_a_picture_that_is_a_text_file(shell, train, pictures, tmp_path, model):

@@ -63,7 +63,7 @@ def slow_forward(trunk: Any, images: Tensor, patch_mask: Tensor) -> Tensor:
     weight = trunk.patch_embedding.projection.weight.unflatten(1, (3, 4, 4))
     patches = functional.conv2d(images, weight, trunk.patch_embedding.projection.bias, stride=4)
     patches = patches.flatten(2).transpose(1, 2)
-    added = trunk.positions.added((5, 5))
+    added = trunk.positions.added((5, 5), torch.zeros(1))
     tokens = trunk.prefix(patches if added is None else patches + added)
     num_prefix = trunk.prefix.num_tokens
     rotation = trunk.positions.rotation((5, 5), torch.float64, torch.device("cpu"))

@@ -17,14 +17,16 @@ class ChiasmError(Exception):
         expected: what would have been right, as a noun phrase ("a folder of pictures").
         came: what was found instead.
         do: the next step for the reader, as an imperative.
+        details: lines that a surface shows below the one (a table of what differs); usually none.
     """
 
     exit_code = 2
 
-    def __init__(self, expected: str, came: str, do: str) -> None:
+    def __init__(self, expected: str, came: str, do: str, details: str = "") -> None:
         self.expected = expected
         self.came = came
         self.do = do
+        self.details = details
         line = f"expected {expected}, but {came}; {do}."
         super().__init__(" ".join(line.split()))
 

@@ -109,6 +109,22 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_text(path: Path, what: str) -> str:
+    """Read a text file in UTF-8.
+
+    Raises:
+        InputError: the file is missing, cannot be read or is no text; `what` names it in the message.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{what} at {path}", "no such file exists", "check the path") from None
+    except OSError as error:
+        raise InputError(f"{what} at {path}", f"it cannot be read ({error.strerror})", "check the path") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"text in {path}", f"it cannot be read as UTF-8 ({error})", "repair or remove it") from None
+
+
 def read_json(path: Path, what: str) -> Any:
     """Read a JSON file.
 
@@ -116,10 +132,8 @@ def read_json(path: Path, what: str) -> Any:
         InputError: the file is missing or is not JSON; `what` names it in the message.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{what} at {path}", "no such file exists", "check the path") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(read_text(path, what))
+    except json.JSONDecodeError as error:
         raise InputError(f"JSON in {path}", f"it cannot be parsed ({error})", "repair or remove the file") from None
 
 

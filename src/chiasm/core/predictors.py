@@ -6,6 +6,7 @@ tasks and evaluations are written against them, so that they need no PyTorch and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -27,7 +28,8 @@ class Embeddings:
     """Vectors of the readable pictures of a source, in the source's order.
 
     Attributes:
-        vectors: one row per picture.
+        vectors: one row of length 1 per picture.
+        norms: length of each vector before it was scaled; a head of the model itself reads `vectors * norms`.
         keys: identity of each picture within its source.
         labels: class index of each picture, -1 where it has none.
         classes: names that the labels point into.
@@ -35,10 +37,49 @@ class Embeddings:
     """
 
     vectors: Float[np.ndarray, "B D"]
+    norms: Float[np.ndarray, " B"]
     keys: tuple[str, ...]
     labels: Int[np.ndarray, " B"]
     classes: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """Vectors to classes: fitted on few labels, made from names in words, or the head of a trained model."""
+
+    def probabilities(self, vectors: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "B K"]:
+        """Probability of each class for each vector; rows sum to 1."""
+        ...
+
+
+@runtime_checkable
+class OwnClasses(Classifier, Protocol):
+    """The classes that a model was trained to tell apart; its `probabilities` reads vectors of their own length.
+
+    Attributes:
+        classes: their names, in the order of the probabilities.
+    """
+
+    classes: tuple[str, ...]
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """The side of a model that turns text into vectors in the space of its pictures.
+
+    Attributes:
+        logit_scale: what a cosine is multiplied by before the softmax or sigmoid of the training objective.
+        logit_bias: what is added after that; None for a model trained with a softmax (CLIP), a number for one trained
+            with a sigmoid (SigLIP).
+    """
+
+    logit_scale: float
+    logit_bias: float | None
+
+    def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "B D"]:
+        """Vectors of length 1 of texts, in their order."""
+        ...
 
 
 @runtime_checkable
@@ -49,11 +90,21 @@ class Encoder(Protocol):
         name: how a person calls it (path of the artefact or public name).
         fingerprint: changes whenever weights or preprocessing change; vectors of different fingerprints do not mix.
         embed_dim: width of the vectors.
+        text: the side that reads text; None where the model was not tied to language.
+        own_classes: the classes that it was trained on; None where it has no such head.
     """
 
     name: str
-    fingerprint: str
     embed_dim: int
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def text(self) -> TextEncoder | None: ...
+
+    @property
+    def own_classes(self) -> OwnClasses | None: ...
 
     def embed(self, source: Source) -> Embeddings:
         """Vectors of all readable pictures of a source.
@@ -61,15 +112,6 @@ class Encoder(Protocol):
         Raises:
             TooManyBrokenError: more of the source is broken than is tolerated.
         """
-        ...
-
-
-@runtime_checkable
-class Classifier(Protocol):
-    """A fitted few-shot classifier."""
-
-    def probabilities(self, vectors: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "B K"]:
-        """Probability of each class for each vector; rows sum to 1."""
         ...
 
 

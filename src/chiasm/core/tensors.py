@@ -58,8 +58,8 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise _unreadable(path, error) from None
 
 
-def count_numbers(path: Path) -> int:
-    """How many numbers a file holds, from its header alone.
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shape of each tensor by its name, from the file's header alone.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -67,9 +67,18 @@ def count_numbers(path: Path) -> int:
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())
-            return sum(prod(file.get_slice(name).get_shape()) for name in names)
+            return {name: tuple(file.get_slice(name).get_shape()) for name in names}
     except (SafetensorError, OSError) as error:
         raise _unreadable(path, error) from None
+
+
+def count_numbers(path: Path) -> int:
+    """How many numbers a file holds, from its header alone.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    return sum(prod(shape) for shape in read_shapes(path).values())
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from math import ceil
 from threading import Event
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 import cv2
 import numpy as np
@@ -23,74 +23,12 @@ from torch import Tensor
 
 from chiasm.core.errors import BrokenPictureError, InputError
 from chiasm.core.example import Example, Source
+from chiasm.data.fits import CentreCrop, Fit
 from chiasm.data.processors import num_processors
 from chiasm.data.skipped import Skipped
 
 # Pictures per piece of work: enough that handing work to a thread costs little even for pictures of 32 px.
 _PIECE = 16
-
-
-@runtime_checkable
-class Fit(Protocol):
-    """How a picture of any shape becomes a square."""
-
-    def min_side_px(self, size_px: int) -> int:
-        """The shorter side in pixels below which a smaller version of the picture would lose detail."""
-        ...
-
-    def __call__(self, picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
-        """The square of `size_px` pixels a side."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class CentreCrop:
-    """The square in the middle, its side a share of the picture's shorter side.
-
-    The square is cut out first and then resized, by pixel area when it shrinks and bicubically when it grows. Up to
-    half a pixel that equals resizing the shorter side and cropping the middle, but it cannot run out of memory on a
-    picture of 1 x 60,000 pixels.
-
-    Attributes:
-        share: side of the square over the shorter side, above 0 and at most 1; "resize to 256, crop 224" is 0.875.
-    """
-
-    share: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise InputError("a share of the picture above 0 and at most 1", f"{self.share} came", "change it")
-
-    def min_side_px(self, size_px: int) -> int:
-        return ceil(size_px / self.share)
-
-    def __call__(self, picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
-        height, width, _ = picture.shape
-        side = max(round(min(height, width) * self.share), 1)
-        top, left = (height - side) // 2, (width - side) // 2
-        return resized(picture[top : top + side, left : left + side], size_px)
-
-
-@dataclass(frozen=True, slots=True)
-class Squash:
-    """The whole picture, its proportions given up."""
-
-    def min_side_px(self, size_px: int) -> int:
-        return size_px
-
-    def __call__(self, picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
-        return resized(picture, size_px)
-
-
-def resized(picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
-    """A picture as a square: a side that shrinks is averaged over pixel areas, one that grows is bicubic."""
-    height, width, _ = picture.shape
-    shrunk = min(width, size_px), min(height, size_px)
-    if shrunk != (width, height):
-        picture = cv2.resize(picture, shrunk, interpolation=cv2.INTER_AREA)
-    if shrunk != (size_px, size_px):
-        picture = cv2.resize(picture, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
-    return picture
 
 
 WHOLE_CENTRE: Final = CentreCrop()

@@ -7,6 +7,7 @@ import numpy as np
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source
 from chiasm.core.predictors import Embeddings
+from chiasm.ops.vectors import unit_rows
 
 _BATCH_SIZE = 256
 
@@ -30,6 +31,8 @@ class RawPixels:
         self.name = f"raw pixels ({size_px} x {size_px})"
         self.fingerprint = f"raw-pixels-{size_px}"
         self.embed_dim = 3 * size_px * size_px
+        self.text = None
+        self.own_classes = None
         self._size_px = size_px
 
     def embed(self, source: Source) -> Embeddings:
@@ -42,9 +45,11 @@ class RawPixels:
 
         loader = PictureLoader(source, self._size_px, _BATCH_SIZE)
         batches = list(loader)
-        vectors = [batch.images.flatten(1).numpy().astype(np.float32) / 127.5 - 1 for batch in batches]
+        pixels = [batch.images.flatten(1).numpy().astype(np.float32) / 127.5 - 1 for batch in batches]
+        vectors, norms = unit_rows(np.concatenate([np.empty((0, self.embed_dim), np.float32), *pixels]))
         return Embeddings(
-            vectors=np.concatenate([np.empty((0, self.embed_dim), np.float32), *vectors]),
+            vectors=vectors,
+            norms=norms,
             keys=tuple(key for batch in batches for key in batch.keys),
             labels=np.concatenate([np.empty(0, np.int64), *(batch.labels for batch in batches)]),
             classes=source.classes,

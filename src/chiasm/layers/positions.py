@@ -15,7 +15,9 @@ never stored.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Literal
 
 import torch
@@ -60,9 +62,9 @@ class Rotation:
 class Positions(nn.Module):
     """Base of all kinds: adds nothing, turns nothing."""
 
-    def added(self, grid: tuple[int, int]) -> Float[Tensor, "1 N D"] | None:
-        """What is added to the patch tokens of a grid; None for nothing."""
-        del grid
+    def added(self, grid: tuple[int, int], like: Tensor) -> Float[Tensor, "1 N D"] | None:
+        """What is added to the patch tokens `like` of a grid; None for nothing."""
+        del grid, like
         return None
 
     def rotation(self, grid: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Rotation | None:
@@ -85,22 +87,25 @@ class Resampling(Config):
     offset: float = Field(default=0.0, ge=0, lt=1)
 
 
-class TablePositions(Positions):
+class TablePositions(Positions, ABC):
     """One vector per patch of the grid the trunk was made for, resampled for any other grid."""
-
-    table: Tensor
 
     def __init__(self, grid: tuple[int, int], resampling: Resampling) -> None:
         super().__init__()
         self.grid = grid
         self.resampling = resampling
 
-    def added(self, grid: tuple[int, int]) -> Float[Tensor, "1 N D"]:
+    @abstractmethod
+    def whole(self, like: Tensor) -> Float[Tensor, "1 N D"]:
+        """The table of the grid that the trunk was made for, in the precision and on the device of `like`."""
+
+    def added(self, grid: tuple[int, int], like: Tensor) -> Float[Tensor, "1 N D"]:
+        table = self.whole(like)
         # Compared by sides, not by count: 4 x 16 patches are as many as 8 x 8.
         if grid == self.grid:
-            return self.table
+            return table
         how = self.resampling
-        return resample_table(self.table, self.grid, grid, how.mode, how.antialias, how.offset)
+        return resample_table(table, self.grid, grid, how.mode, how.antialias, how.offset)
 
 
 class LearnedPositions(TablePositions):
@@ -111,16 +116,32 @@ class LearnedPositions(TablePositions):
         self.table = nn.Parameter(torch.empty(1, grid[0] * grid[1], embed_dim))
         nn.init.trunc_normal_(self.table, std=0.02)
 
+    def whole(self, like: Tensor) -> Float[Tensor, "1 N D"]:
+        del like
+        return self.table
+
 
 class SinCosPositions(TablePositions):
-    """A fixed sine-cosine table; it is a formula, so it is not among the weights."""
+    """A fixed sine-cosine table; it is a formula, so it is neither among the weights nor kept beside them."""
 
     def __init__(
         self, grid: tuple[int, int], embed_dim: int, resampling: Resampling, temperature: float, column_first: bool
     ) -> None:
         super().__init__(grid, resampling)
-        table = sincos_table(grid, embed_dim, temperature, column_first).unsqueeze(0)
-        self.register_buffer("table", table, persistent=False)
+        self.embed_dim = embed_dim
+        self.temperature = temperature
+        self.column_first = column_first
+
+    def whole(self, like: Tensor) -> Float[Tensor, "1 N D"]:
+        table = _sincos_table(self.grid, self.embed_dim, self.temperature, self.column_first)
+        return table.to(like.device, like.dtype)
+
+
+@cache
+def _sincos_table(
+    grid: tuple[int, int], embed_dim: int, temperature: float, column_first: bool
+) -> Float[Tensor, "1 N D"]:
+    return sincos_table(grid, embed_dim, temperature, column_first).unsqueeze(0)
 
 
 class RotaryPositions(Positions):

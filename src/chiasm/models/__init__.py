@@ -1,5 +1,25 @@
 """Trunk and heads wired together; one file per kind of model."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from chiasm.core.registry import Registry
 
+if TYPE_CHECKING:
+    from chiasm.models.encoder import PictureModel
+
 registry = Registry("chiasm.models", "kind of model")
+
+
+def load_picture_model(name: str) -> PictureModel:
+    """The model that a text names, with its weights; see `weights.find`.
+
+    Raises:
+        InputError: nothing usable is there, or its weights do not fit.
+    """
+    from chiasm.models._store import load_model
+    from chiasm.models.encoder import PictureModel
+    from chiasm.weights.find import find
+
+    return load_model(find(name), PictureModel)

@@ -1,15 +1,31 @@
-"""A picture encoder: trunk and pooling, one vector a picture."""
+"""A picture encoder: trunk, pooling and, where there is one, a projection: one vector a picture."""
 
 from __future__ import annotations
 
 from jaxtyping import Float, UInt8
-from torch import Tensor
-from torch.nn import functional
+from pydantic import Field
+from torch import Tensor, nn
 
 from chiasm.core.config import Config as BaseConfig
 from chiasm.core.protocols import Model
+from chiasm.data.fits import AnyFit, CentreCrop
 from chiasm.heads import pool as pools
+from chiasm.heads.classes import ClassHead
 from chiasm.trunks import AnyTrunk
+
+
+class PictureModel(Model):
+    """Every model that turns pictures into vectors; what else it can do is told by its parts."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """Pictures to vectors."""
+        raise TypeError(f"{type(self).__name__} must say which of its parts encodes pictures")
+
+    @property
+    def own_head(self) -> ClassHead | None:
+        """Vectors to the classes that the model itself was trained on; None where it was not."""
+        return None
 
 
 class Config(BaseConfig):
@@ -18,28 +34,39 @@ class Config(BaseConfig):
     Attributes:
         trunk: family and settings of the trunk.
         pool: how tokens become one vector.
+        projection: width of the space that a linear map without bias takes the vector to (CLIP); None for no map.
+        fit: how a picture of any shape becomes the square that the trunk takes.
     """
 
     trunk: AnyTrunk
     pool: pools.Config = pools.Config()
+    projection: int | None = Field(default=None, gt=0)
+    fit: AnyFit = CentreCrop()
 
     def build(self) -> Encoder:
         """An encoder with random weights."""
         return Encoder(self)
 
 
-class Encoder(Model):
-    """Pictures in, vectors of length 1 out."""
+class Encoder(PictureModel):
+    """Pictures in, vectors out."""
 
     tasks = ("embed", "index", "search", "classify")
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
+        self.fit = config.fit
         self.trunk = config.trunk.build()
         self.pool = config.pool.build(self.trunk.embed_dim)
-        self.embed_dim = self.pool.out_dim
+        out_dim = config.projection or self.pool.out_dim
+        self.projection = nn.Linear(self.pool.out_dim, out_dim, bias=False) if config.projection else nn.Identity()
+        self.embed_dim = out_dim
+
+    @property
+    def encoder(self) -> Encoder:
+        return self
 
     def forward(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
-        """Embed pictures of RGB 0 to 255."""
-        return functional.normalize(self.pool(self.trunk(self.trunk.normalize(images))).float(), dim=1)
+        """Vectors of pictures of RGB 0 to 255, of any length, in the precision of the weights."""
+        return self.projection(self.pool(self.trunk(self.trunk.normalize(images))))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -10,15 +11,18 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from chiasm.core.example import Source
-from chiasm.core.predictors import Embeddings
+from chiasm.core.predictors import Embeddings, TextEncoder
 from chiasm.core.seeds import derive
 from chiasm.data.pictures import PictureBatch, PictureLoader
 from chiasm.data.skipped import Skipped
 from chiasm.engine.precision import choose
+from chiasm.heads.classes import ClassHead
+from chiasm.models import registry
 from chiasm.models._store import load_model
-from chiasm.models.encoder import Config, Encoder
+from chiasm.models.encoder import PictureModel
+from chiasm.ops.vectors import unit_rows
 from chiasm.serve._cache import FeatureCache
-from chiasm.weights import artefact
+from chiasm.weights.find import find
 
 BATCH_SIZE = 64
 
@@ -29,18 +33,32 @@ class PictureEncoder:
     Args:
         model: the stateless model.
         name: how a person calls it.
-        fingerprint: of its weights and settings.
+        fingerprint: of its weights and settings; a function, since to tell it may mean to read the weights once more.
         device: where it computes.
     """
 
-    def __init__(self, model: Encoder, name: str, fingerprint: str, device: torch.device) -> None:
+    text: TextEncoder | None = None
+
+    def __init__(self, model: PictureModel, name: str, fingerprint: Callable[[], str], device: torch.device) -> None:
         self.name = name
-        self.fingerprint = fingerprint
-        self.embed_dim = model.embed_dim
+        self.embed_dim = model.encoder.embed_dim
+        self._fingerprint = cache(fingerprint)
         self._model = model.to(device).eval()
+        self._encoder = self._model.encoder
         self._device = device
         self._autocast = choose("auto", device).precision == "bf16-mixed"
         self._cache = FeatureCache()
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever answers could."""
+        return self._fingerprint()
+
+    @property
+    def own_classes(self) -> ServedHead | None:
+        """The classes that the model was trained on."""
+        head = self._model.own_head
+        return None if head is None else ServedHead(head, self._device)
 
     def embed(self, source: Source) -> Embeddings:
         """Vectors of length 1 of all readable pictures, in the source's order.
@@ -49,17 +67,18 @@ class PictureEncoder:
             TooManyBrokenError: more of the source is broken than is tolerated.
         """
         skipped = Skipped()
-        loader = PictureLoader(source, self._model.trunk.image_size, BATCH_SIZE, skipped)
-        vectors: list[np.ndarray] = []
+        loader = PictureLoader(source, self._encoder.trunk.image_size, BATCH_SIZE, skipped, self._encoder.fit)
+        found: list[np.ndarray] = []
         keys: list[str] = []
         labels: list[np.ndarray] = []
         for batch in loader:
-            vectors.append(self._embed_batch(batch))
+            found.append(self._embed_batch(batch))
             keys += batch.keys
             labels.append(batch.labels)
-        empty = np.zeros((0, self.embed_dim), np.float32)
+        vectors, norms = unit_rows(np.concatenate([np.zeros((0, self.embed_dim), np.float32), *found]))
         return Embeddings(
-            vectors=np.concatenate([empty, *vectors]),
+            vectors=vectors,
+            norms=norms,
             keys=tuple(keys),
             labels=np.concatenate([np.zeros(0, np.int64), *labels]),
             classes=source.classes,
@@ -80,31 +99,47 @@ class PictureEncoder:
     @torch.inference_mode()
     def _encode(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[np.ndarray, "B D"]:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-            return self._model(images.to(self._device)).float().cpu().numpy()
+            return self._encoder(images.to(self._device)).float().cpu().numpy()
+
+
+class ServedHead:
+    """Implements `core.predictors.OwnClasses` over a class head."""
+
+    def __init__(self, head: ClassHead, device: torch.device) -> None:
+        self.classes = head.classes
+        self._head = head
+        self._device = device
+
+    @torch.inference_mode()
+    def probabilities(self, vectors: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "B K"]:
+        """Softmax of the head's logits of vectors of their own length."""
+        logits = self._head(torch.from_numpy(vectors).to(self._device))
+        return logits.softmax(dim=1).double().cpu().numpy()
 
 
 def open_encoder(name: str) -> PictureEncoder:
-    """Load an encoder from the folder of an artefact.
+    """Load what a text names (see `weights.find`) and make it ready to encode pictures.
 
     Raises:
-        InputError: the folder is missing or no artefact, or the model does not embed pictures.
+        InputError: nothing usable is there, or the model does not embed pictures.
     """
-    stored = artefact.read(Path(name))
-    return PictureEncoder(load_model(stored, Encoder), name, stored.fingerprint, best_device())
+    stored = find(name)
+    return PictureEncoder(load_model(stored, PictureModel), name, lambda: stored.fingerprint, best_device())
 
 
 def untrained_encoder(name: str, seed: int) -> PictureEncoder:
-    """An encoder of the same build as an artefact's, with random weights: the baseline of what training brought.
+    """An encoder of the same build as a stored one, with random weights: the baseline of what training brought.
 
     Raises:
-        InputError: the folder is missing or no artefact.
+        InputError: nothing usable is there.
     """
-    stored = artefact.read(Path(name))
-    config = Config.parse(stored.config, str(stored.folder / artefact.CONFIG))
+    stored = find(name)
+    config = registry.config(stored.model).parse(stored.config, f"the settings of {name}")
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, "untrained"))
         model = config.build()
-    return PictureEncoder(model, f"{name}, untrained", f"{stored.fingerprint}-untrained-{seed}", best_device())
+    fingerprint = f"{stored.fingerprint}-untrained-{seed}"
+    return PictureEncoder(model, f"{name}, untrained", lambda: fingerprint, best_device())
 
 
 def best_device() -> torch.device:

@@ -80,7 +80,7 @@ def run(words: list[str]) -> int:
     try:
         _call(words)
     except ChiasmError as error:
-        return _complain(str(error), error.exit_code)
+        return _complain("\n".join(filter(None, [str(error), error.details])), error.exit_code)
     except KeyboardInterrupt:
         return _complain("interrupted.", INTERRUPTED)
     except BrokenPipeError:

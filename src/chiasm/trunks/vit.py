@@ -158,7 +158,7 @@ class VisionTransformer(Trunk):
             pixels = patchify(images, self.patch_size)
             _check_mask(patch_mask, pixels, grid)
             patches, visible = self.hiding(pixels, patch_mask, self.patch_embedding)
-        table = self.positions.added(grid)
+        table = self.positions.added(grid, patches)
         if table is None:
             return patches, visible
         return patches + (table if visible is None else nn.functional.embedding(visible, table[0])), visible

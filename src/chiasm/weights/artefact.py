@@ -2,6 +2,7 @@
 
     config.json         what to build, which tasks it serves
     model.safetensors   the weights
+    tokenizer.json      how text becomes numbers, where the model reads text
     card.md             where it came from: data, command, commit, time, metrics
     metrics.json        the figures of the card, for programs
 
@@ -21,23 +22,22 @@ from torch import Tensor
 
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError, nearest
-from chiasm.core.files import read_json, write_json, write_text
+from chiasm.core.files import read_json, read_text, write_json, write_text
 from chiasm.core.tensors import count_numbers, read_tensors, write_tensors
 from chiasm.weights.card import Card
+from chiasm.weights.stored import Stored
 
 CONFIG, WEIGHTS, CARD, METRICS = "config.json", "model.safetensors", "card.md", "metrics.json"
+TOKENIZER = "tokenizer.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Artefact:
+@dataclass(frozen=True)
+class Artefact(Stored):
     """A model as it lies on disk.
 
     Attributes:
         folder: where.
-        model: name of the kind of model, as in `chiasm.models`.
-        config: what that kind needs to be built.
         tasks: what it serves.
-        fingerprint: of config and weights; changes whenever answers could.
         weights_sha256: digest of the file of weights.
     """
 
@@ -45,8 +45,16 @@ class Artefact:
     model: str
     config: Mapping[str, Any]
     tasks: tuple[str, ...]
-    fingerprint: str
     weights_sha256: str
+
+    @property
+    def name(self) -> str:
+        return str(self.folder)
+
+    @property
+    def fingerprint(self) -> str:
+        identity = json.dumps([self.model, self.config, self.weights_sha256], sort_keys=True)
+        return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
     def tensors(self) -> dict[str, Tensor]:
         """Read the weights.
@@ -65,12 +73,10 @@ class Artefact:
         return read_tensors(path)
 
     def num_parameters(self) -> int:
-        """Numbers in the weights, read from the file's header alone.
-
-        Raises:
-            InputError: the file is missing or damaged.
-        """
         return count_numbers(self.folder / WEIGHTS)
+
+    def tokenizer(self) -> str:
+        return read_text(self.folder / TOKENIZER, "the tokenizer of a model")
 
 
 class _Fields(Config):
@@ -90,8 +96,18 @@ def save(
     tasks: tuple[str, ...],
     tensors: Mapping[str, Tensor],
     card: Card,
+    tokenizer: str | None = None,
 ) -> Artefact:
     """Write an artefact into a folder, which may hold other files (logs, a checkpoint).
+
+    Args:
+        folder: where.
+        model: name of the kind of model.
+        config: what that kind is built from.
+        tasks: what it serves.
+        tensors: the weights.
+        card: where it came from.
+        tokenizer: JSON text of the tokenizer of a model that reads text.
 
     Raises:
         InputError: the disk is full or cannot be written.
@@ -100,6 +116,8 @@ def save(
     write_tensors(folder / WEIGHTS, tensors, {"format": "pt"})
     write_json(folder / METRICS, dict(card.metrics))
     write_text(folder / CARD, card.markdown())
+    if tokenizer is not None:
+        write_text(folder / TOKENIZER, tokenizer)
     fields = _Fields(model=model, tasks=tasks, weights_sha256=_sha256(folder / WEIGHTS), config=dict(config))
     write_json(folder / CONFIG, fields.model_dump(mode="json"))
     return read(folder)
@@ -125,9 +143,15 @@ def read(folder: Path) -> Artefact:
     fields = _Fields.parse(values, str(folder / CONFIG))
     if not (folder / WEIGHTS).exists():
         raise InputError(f"weights beside {folder / CONFIG}", f"{WEIGHTS} is missing", "copy it there or train again")
-    identity = json.dumps([fields.model, fields.config, fields.weights_sha256], sort_keys=True)
-    fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    return Artefact(folder, fields.model, fields.config, fields.tasks, fingerprint, fields.weights_sha256)
+    return Artefact(folder, fields.model, fields.config, fields.tasks, fields.weights_sha256)
+
+
+def is_artefact(folder: Path) -> bool:
+    """Whether a folder's config was written by `save`; other programs also name their files so."""
+    if not (folder / CONFIG).is_file():
+        return False
+    values = read_json(folder / CONFIG, "a model's config")
+    return isinstance(values, dict) and "weights_sha256" in values
 
 
 def find(root: Path) -> list[Artefact]:

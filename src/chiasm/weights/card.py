@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import chiasm
+from chiasm.core.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class Card:
 
 def code_version() -> str:
     """Version of the library and, in a checkout, its commit."""
-    version = f"chiasm {chiasm.__version__}"
-    folder = Path(chiasm.__file__).parent
+    version = f"chiasm {__version__}"
+    folder = Path(__file__).parents[1]
     if not (folder.parent.parent / ".git").exists():
         return version
     try:

@@ -15,8 +15,9 @@ from PIL import Image
 
 from chiasm.core.errors import BrokenPictureError, InputError, TooManyBrokenError
 from chiasm.core.example import Example
+from chiasm.data.fits import CentreCrop, Squash
 from chiasm.data.open import open_source
-from chiasm.data.pictures import CentreCrop, PictureLoader, Squash
+from chiasm.data.pictures import PictureLoader
 from chiasm.data.skipped import Skipped
 
 
@@ -160,7 +161,7 @@ def test_an_error_of_the_consumer_ends_the_threads() -> None:
 
 
 def test_the_source_is_asked_for_what_suffices() -> None:
-    for fit, side in ((CentreCrop(), 28), (CentreCrop(0.875), 32), (Squash(), 28)):
+    for fit, side in ((CentreCrop(), 28), (CentreCrop(share=0.875), 32), (Squash(), 28)):
         source = Numbered(2)
         list(PictureLoader(source, 28, 2, fit=fit, num_threads=1))
         assert source.sizes == {side}
@@ -217,13 +218,13 @@ class TestFits:
     def test_share_cuts_the_border_off(self) -> None:
         picture = np.zeros((80, 80, 3), np.uint8)
         picture[10:70, 10:70] = 200
-        assert CentreCrop(0.75)(picture, 30).min() == 200
-        assert CentreCrop(1.0)(picture, 30).min() == 0
+        assert CentreCrop(share=0.75)(picture, 30).min() == 200
+        assert CentreCrop(share=1.0)(picture, 30).min() == 0
 
     @pytest.mark.parametrize("share", [0.0, -1.0, 1.1])
     def test_an_impossible_share(self, share: float) -> None:
-        with pytest.raises(InputError, match="share of the picture"):
-            CentreCrop(share)
+        with pytest.raises(InputError, match="share"):
+            CentreCrop.parse({"share": share}, "a fit")
 
     def test_squash_keeps_everything(self) -> None:
         picture = np.zeros((40, 100, 3), np.uint8)
@@ -234,7 +235,7 @@ class TestFits:
         assert (squashed[:, 2:] == 0).all()
 
     @pytest.mark.parametrize("shape", [(1, 60_000), (60_000, 1), (1, 1), (2, 300)])
-    @pytest.mark.parametrize("fit", [CentreCrop(), CentreCrop(0.5), Squash()])
+    @pytest.mark.parametrize("fit", [CentreCrop(), CentreCrop(share=0.5), Squash()])
     def test_extreme_shapes(self, shape: tuple[int, int], fit: CentreCrop | Squash) -> None:
         square = fit(np.full((*shape, 3), 9, np.uint8), 64)
         assert square.shape == (64, 64, 3)

@@ -50,6 +50,8 @@ class MeanColour:
         self.fingerprint = f"{name}-{noise}"
         self.embed_dim = 3
         self._noise = noise
+        self.text = None
+        self.own_classes = None
 
     def embed(self, source: Source) -> Embeddings:
         vectors, keys, labels, skipped = [], [], [], []
@@ -66,7 +68,9 @@ class MeanColour:
         array = (np.array(vectors).reshape(-1, 3) + noise).astype(np.float32)
         # As a cache mapped from a file would be.
         array.flags.writeable = False
-        return Embeddings(array, tuple(keys), np.array(labels, dtype=np.int64), source.classes, tuple(skipped))
+        norms = np.ones(len(keys), np.float32)
+        labelled = np.array(labels, dtype=np.int64)
+        return Embeddings(array, norms, tuple(keys), labelled, source.classes, tuple(skipped))
 
 
 Maker = Callable[..., Pictures]

@@ -34,7 +34,8 @@ def test_only_pictures_that_both_could_read_count(mean_colour, splits) -> None:
         def embed(self, source):
             whole = super().embed(source)
             kept = slice(5, None)
-            return Embeddings(whole.vectors[kept], whole.keys[kept], whole.labels[kept], whole.classes)
+            rows = (whole.vectors[kept], whole.norms[kept], whole.keys[kept], whole.labels[kept])
+            return Embeddings(*rows, whole.classes)
 
     result = compare(mean_colour(), Choosy(), splits, k=5)
     assert result.num_test == 19

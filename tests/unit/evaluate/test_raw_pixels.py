@@ -18,7 +18,8 @@ def test_vectors_are_the_pixels_of_the_middle_square(pictures) -> None:
     expected = picture[:, 2:6].transpose(2, 0, 1).ravel().astype(np.float32) / 127.5 - 1
     assert isinstance(model, Encoder)
     assert embeddings.vectors.shape == (1, model.embed_dim)
-    np.testing.assert_allclose(embeddings.vectors[0], expected, atol=1e-6)
+    np.testing.assert_allclose(embeddings.vectors[0] * embeddings.norms[0], expected, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(embeddings.vectors, axis=1), 1, atol=1e-6)
     assert (embeddings.keys, embeddings.labels.tolist(), embeddings.classes) == (("0000",), [0], ("a",))
 
 

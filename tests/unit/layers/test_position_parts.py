@@ -10,14 +10,15 @@ from chiasm.layers.positions import Learned, Resampling, Rotary, RotaryPositions
 from chiasm.ops.positions import sincos_table
 
 CPU = torch.device("cpu")
+LIKE = torch.zeros(1)
 
 
 def test_a_learned_table_is_itself_on_its_own_grid_and_resampled_elsewhere():
     part = Learned().build((4, 4), 8, 2)
-    assert part.added((4, 4)) is part.table
-    assert part.added((2, 8)).shape == (1, 16, 8)
-    assert not torch.equal(part.added((2, 8)), part.table), "as many patches, but not the same places"
-    part.added((3, 5)).sum().backward()
+    assert part.added((4, 4), LIKE) is part.table
+    assert part.added((2, 8), LIKE).shape == (1, 16, 8)
+    assert not torch.equal(part.added((2, 8), LIKE), part.table), "as many patches, but not the same places"
+    part.added((3, 5), LIKE).sum().backward()
     assert part.table.grad is not None
     assert part.rotation((4, 4), torch.float32, CPU) is None
 
@@ -28,7 +29,7 @@ def test_resampling_settings_reach_the_table():
     parts = [Learned(resampling=resampling).build((8, 8), 4, 1) for resampling in how]
     for part in parts[1:]:
         part.load_state_dict(parts[0].state_dict())
-    tables = [part.added((3, 5)) for part in parts]
+    tables = [part.added((3, 5), LIKE) for part in parts]
     for index, table in enumerate(tables[1:], 1):
         assert (table - tables[0]).abs().max() > 1e-4, how[index]
 
@@ -37,12 +38,12 @@ def test_sincos_is_fixed_and_not_among_the_weights():
     part = SinCos().build((3, 4), 8, 2)
     assert not list(part.parameters())
     assert not part.state_dict()
-    torch.testing.assert_close(part.added((3, 4))[0], sincos_table((3, 4), 8))
+    torch.testing.assert_close(part.added((3, 4), LIKE)[0], sincos_table((3, 4), 8))
 
 
 def test_rotary_adds_nothing_and_leaves_the_prefix_as_it_is():
     part = Rotary().build((4, 4), 32, 4)
-    assert part.added((4, 4)) is None
+    assert part.added((4, 4), LIKE) is None
     rotation = part.rotation((4, 4), torch.float32, CPU).after(3)
     tokens = torch.randn(2, 4, 19, 8)
     turned = rotation.turn(tokens)

@@ -115,11 +115,6 @@ def test_find_passes_over_what_is_no_artefact(model, tmp_path):
     assert [item.folder.name for item in artefact.find(tmp_path)] == ["one"]
 
 
-def test_vectors_have_length_one(model):
-    vectors = model(torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8))
-    assert torch.allclose(vectors.norm(dim=1), torch.ones(4), atol=1e-6)
-
-
 def test_every_registered_model_round_trips_its_settings():
     assert registry.names()
     config = encoder.Config(trunk=TRUNK)

@@ -41,17 +41,19 @@ def source(tmp_path):
 
 
 def test_vectors_come_in_the_order_of_the_source(model, source):
-    predictor = PictureEncoder(model, "m", "f", torch.device("cpu"))
+    predictor = PictureEncoder(model, "m", lambda: "f", torch.device("cpu"))
     whole = predictor.embed(source)
     assert whole.keys == tuple(source.key(index) for index in range(len(source)))
     assert whole.labels.tolist() == [source.label(index) for index in range(len(source))]
     assert whole.vectors.shape == (15, predictor.embed_dim)
-    backwards = PictureEncoder(model, "m", "f", torch.device("cpu")).embed(Subset(source, range(14, -1, -1), "back"))
+    assert np.allclose(np.linalg.norm(whole.vectors, axis=1), 1, atol=1e-6)
+    anew = PictureEncoder(model, "m", lambda: "f", torch.device("cpu"))
+    backwards = anew.embed(Subset(source, range(14, -1, -1), "back"))
     assert np.allclose(backwards.vectors[::-1], whole.vectors, atol=1e-6)
 
 
 def test_a_picture_is_encoded_once(model, source):
-    predictor = PictureEncoder(model, "m", "f", torch.device("cpu"))
+    predictor = PictureEncoder(model, "m", lambda: "f", torch.device("cpu"))
     first = predictor.embed(source)
     assert model.seen == 15
     again = predictor.embed(Subset(source, [3, 3, 7], "some"))
@@ -61,7 +63,7 @@ def test_a_picture_is_encoded_once(model, source):
 
 def test_broken_pictures_are_told(model, source, tmp_path):
     (tmp_path / "pictures" / "red" / "zz.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
-    answer = PictureEncoder(model, "m", "f", torch.device("cpu")).embed(open_source(str(tmp_path / "pictures")))
+    answer = PictureEncoder(model, "m", lambda: "f", torch.device("cpu")).embed(open_source(str(tmp_path / "pictures")))
     assert [key for key, _ in answer.skipped] == ["red/zz.png"]
     assert len(answer.keys) == 15
 

@@ -50,6 +50,8 @@ class ColourEncoder:
         self.fingerprint = fingerprint
         self.embed_dim = 3
         self.seen: list[str] = []
+        self.text = None
+        self.own_classes = None
 
     def embed(self, source: Source) -> Embeddings:
         vectors, keys, labels, skipped = [], [], [], []
@@ -66,7 +68,9 @@ class ColourEncoder:
         if len(skipped) > 0.1 * len(source):
             raise TooManyBrokenError("mostly readable pictures", f"{len(skipped)} are broken", "repair them")
         array = np.array(vectors, dtype=np.float32).reshape(len(keys), 3)
-        return Embeddings(array, tuple(keys), np.array(labels, dtype=np.int64), source.classes, tuple(skipped))
+        norms = np.ones(len(keys), np.float32)
+        labelled = np.array(labels, dtype=np.int64)
+        return Embeddings(array, norms, tuple(keys), labelled, source.classes, tuple(skipped))
 
 
 Painter = Callable[[str, tuple[int, int, int]], Path]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from chiasm import __version__
 from chiasm.core.config import Config
 from chiasm.core.errors import UnknownNameError
 from chiasm.core.example import Example, Source
+from chiasm.core.version import __version__
 from chiasm.data.sources._splits import options_in
 from chiasm.data.sources._stored import digest_of
 from chiasm.data.world.splits import SPLITS

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-import chiasm
 from chiasm.core.errors import InputError
 from chiasm.core.predictors import Record
 from chiasm.core.registry import Registry
+from chiasm.core.version import __version__
 from chiasm.engine.events import Listener
 
 if TYPE_CHECKING:
@@ -129,4 +129,4 @@ def _versions() -> list[tuple[str, str]]:
     from importlib.metadata import version
 
     libraries = [(name, version(name)) for name in ("torch", "numpy")]
-    return [("chiasm", chiasm.__version__), ("Python", platform.python_version()), *libraries]
+    return [("chiasm", __version__), ("Python", platform.python_version()), *libraries]

@@ -1,0 +1,59 @@
+"""From the text a person writes to a stored model: a folder, a file, a name on a hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chiasm.core.errors import InputError, nearest
+from chiasm.core.files import expanded
+from chiasm.weights import artefact
+from chiasm.weights.checkpoint import Checkpoint, Foreign, read_file, read_folder
+from chiasm.weights.hub import fetch, is_hub_name
+from chiasm.weights.stored import Stored
+
+PICKLE = "pickle:"
+"""Before the name of a checkpoint: read its pickled weights, which are trusted."""
+
+
+def find(name: str) -> Stored:
+    """The model that a text names.
+
+    Args:
+        name: the folder of an artefact; a folder as hubs keep them (`config.json`, `model.safetensors`); a single
+            `.safetensors` file; `organisation/model` or `organisation/model@revision` on the Hugging Face hub; any of
+            these after `pickle:` for one whose weights are pickled.
+
+    Raises:
+        InputError: nothing of the kind is there, or no layout knows it.
+    """
+    pickled = name.startswith(PICKLE)
+    where = name.removeprefix(PICKLE)
+    path = expanded(where)
+    if path.is_dir() and not pickled and artefact.is_artefact(path):
+        return artefact.read(path)
+    return Foreign(_checkpoint(where, path, pickled=pickled))
+
+
+def _checkpoint(name: str, path: Path, *, pickled: bool) -> Checkpoint:
+    if path.is_dir():
+        return read_folder(path, name, pickled=pickled)
+    if path.is_file():
+        return read_file(path, name, pickled=pickled)
+    near = _near(path)
+    if near is not None:
+        raise InputError("the folder or file of a model", f"{name} does not exist", f"did you mean {near}")
+    if not is_hub_name(name):
+        raise InputError(
+            "the folder or file of a model, or its name on the hub (organisation/model)",
+            f"{name} is none of them",
+            "check the path, or train a model with `chiasm train`",
+        )
+    return read_folder(fetch(name, pickled=pickled), name, pickled=pickled)
+
+
+def _near(path: Path) -> Path | None:
+    """A neighbour of a path that leads nowhere, spelt almost as it."""
+    if not path.parent.is_dir():
+        return None
+    name = nearest(path.name, sorted(item.name for item in path.parent.iterdir()))
+    return path.with_name(name) if name else None

@@ -1,0 +1,72 @@
+"""From one way of naming tensors to another: the few moves that every layout is made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+Rules = Sequence[tuple[str, str]]
+"""Regular expression and replacement, applied one after the other, each wherever it matches."""
+
+
+def renamed(tensors: dict[str, Tensor], rules: Rules, ignored: Iterable[str] = ()) -> dict[str, Tensor]:
+    """Tensors under other names.
+
+    Args:
+        tensors: by their foreign names.
+        rules: how names change.
+        ignored: regular expressions; tensors whose whole foreign name matches one have no place in our model.
+    """
+    left_out = [re.compile(pattern) for pattern in ignored]
+    moves = [(re.compile(pattern), replacement) for pattern, replacement in rules]
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if any(pattern.fullmatch(name) for pattern in left_out):
+            continue
+        for pattern, replacement in moves:
+            name = pattern.sub(replacement, name)
+        found[name] = tensor
+    return found
+
+
+def joined(tensors: dict[str, Tensor], parts: Sequence[str], whole: str) -> dict[str, Tensor]:
+    """Tensors that are several there and one here, put one after the other along their first axis.
+
+    Args:
+        tensors: as renamed.
+        parts: words of the names that tell the parts apart (`.q_proj.`, `.k_proj.`, `.v_proj.`), in their order.
+        whole: the word that takes their place (`.query_key_value.`).
+    """
+    found = dict(tensors)
+    for name in [name for name in tensors if parts[0] in name]:
+        names = [name.replace(parts[0], part) for part in parts]
+        if all(one in found for one in names):
+            found[name.replace(parts[0], whole)] = torch.cat([found.pop(one) for one in names])
+    return found
+
+
+def flat_patches(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The weight of a patch convolution `[D C p p]` as that of the linear map that it equals, `[D C*p*p]`."""
+    return {**tensors, name: tensors[name].flatten(1)} if name in tensors else tensors
+
+
+def positions_apart(
+    tensors: dict[str, Tensor], table: str = "positions.table", prefix: Sequence[str] = ("prefix.cls_token",)
+) -> dict[str, Tensor]:
+    """Move the positions of tokens that stand before the patches into these tokens, where they are the same sum.
+
+    Args:
+        tensors: as renamed; the table is `[1 P+N D]` or `[P+N D]`, tokens are of D numbers in any shape.
+        table: name of the table of positions.
+        prefix: names of the tokens, in the order of their positions.
+    """
+    found = dict(tensors)
+    width = found[table].shape[-1]
+    positions = found[table].reshape(1, -1, width)
+    for place, name in enumerate(prefix):
+        found[name] = found[name].reshape(1, 1, width) + positions[:, place : place + 1]
+    found[table] = positions[:, len(prefix) :]
+    return found
