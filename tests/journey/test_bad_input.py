@@ -128,7 +128,7 @@ def test_artefact_with_missing_extra_or_broken_tensors(shell, broken, pictures):
     rewrite(broken, {**tensors, "more": tensors[name].clone()})
     line, _, row = told_with_table(shell("evaluate", "knn", broken, "--data", pictures))
     assert "1 unexpected (the first is more)" in line
-    assert row.startswith("more  unexpected")
+    assert row.split()[:2] == ["more", "unexpected"]
     path.write_bytes(path.read_bytes()[:1000])
     assert "copy the whole folder again" in told(shell("evaluate", "knn", broken, "--data", pictures))
     path.unlink()
