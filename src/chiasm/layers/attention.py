@@ -4,11 +4,13 @@ Paper: Vaswani et al., 2017, arXiv 1706.03762, section 3.2.
 
 The two ways give the same numbers. `fused_attention` is PyTorch's kernel, which never stores the N x N weights.
 `explicit_attention` writes out the products; on a CPU its backward pass is the faster one while sequences are short.
-`benchmarks/attention.py` measures where that turns round; `attend` holds the choice.
+`benchmarks/attention.py` measures where that turns round; `attend` holds the choice. `attend_back` is for text whose
+tokens see only what stands before them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -17,6 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.layers.positions import Rotation
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""How queries look at keys and take their values, all `[B A N D]`: `attend` or `attend_back`."""
 
 EXPLICIT_UP_TO = 160
 """Longest sequence for which the explicit products are taken when training on a CPU.
@@ -27,8 +32,8 @@ gone and the N x N weights cost memory.
 
 
 def explicit_attention(
-    query: Float[Tensor, "B A N D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
-) -> Float[Tensor, "B A N D"]:
+    query: Float[Tensor, "B A Q D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
+) -> Float[Tensor, "B A Q D"]:
     """Attention as two batched products and a softmax.
 
     In bfloat16 the softmax is taken of scores rounded to bfloat16: its sums run in float32 inside the kernel, and its
@@ -44,21 +49,28 @@ def explicit_attention(
 
 
 def fused_attention(
-    query: Float[Tensor, "B A N D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
-) -> Float[Tensor, "B A N D"]:
+    query: Float[Tensor, "B A Q D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
+) -> Float[Tensor, "B A Q D"]:
     """Attention as PyTorch's one operation."""
     return functional.scaled_dot_product_attention(query, key, value)
 
 
 def attend(
-    query: Float[Tensor, "B A N D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
-) -> Float[Tensor, "B A N D"]:
+    query: Float[Tensor, "B A Q D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
+) -> Float[Tensor, "B A Q D"]:
     """Attention, computed in the way that is faster here."""
     way = explicit_attention if explicit_is_faster(query) else fused_attention
     return way(query, key, value)
 
 
-def explicit_is_faster(query: Float[Tensor, "B A N D"]) -> bool:
+def attend_back(
+    query: Float[Tensor, "B A N D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
+) -> Float[Tensor, "B A N D"]:
+    """Attention in which every token sees itself and those before it, as PyTorch's one operation."""
+    return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+
+
+def explicit_is_faster(query: Float[Tensor, "B A Q D"]) -> bool:
     """Whether to write the products out: training on a CPU that multiplies this precision natively, short sequences."""
     trains = query.requires_grad and torch.is_grad_enabled()
     is_short = query.shape[-2] <= EXPLICIT_UP_TO
@@ -95,16 +107,20 @@ class Attention(nn.Module):
         num_heads: heads, each embed_dim / num_heads wide.
         query_key_value: tokens to queries, keys and values, one after the other, all heads in each.
         projection: the joined heads to tokens.
+        look: which tokens see which; all see all unless told otherwise.
     """
 
-    def __init__(self, num_heads: int, query_key_value: nn.Linear, projection: nn.Linear) -> None:
+    def __init__(
+        self, num_heads: int, query_key_value: nn.Linear, projection: nn.Linear, look: Attend = attend
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.look = look
         self.query_key_value = query_key_value
         self.projection = projection
 
     def forward(self, tokens: Float[Tensor, "B N D"], rotation: Rotation | None = None) -> Float[Tensor, "B N D"]:
-        """Let all tokens look at each other.
+        """Let the tokens look at each other.
 
         Args:
             tokens: prefix and patches.
@@ -114,4 +130,4 @@ class Attention(nn.Module):
         query, key, value = joint.permute(2, 0, 3, 1, 4).unbind(0)
         if rotation is not None:
             query, key = rotation.turn(query), rotation.turn(key)
-        return self.projection(attend(query, key, value).transpose(1, 2).flatten(2))
+        return self.projection(self.look(query, key, value).transpose(1, 2).flatten(2))

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from chiasm.core.config import Config
-from chiasm.layers.attention import Attention, QueryValueBias
+from chiasm.layers.attention import Attend, Attention, QueryValueBias, attend
 from chiasm.layers.mlp import AnyMlp, GeluMlp
 from chiasm.layers.positions import Rotation
 from chiasm.layers.residual import DropPath, LayerScale
@@ -74,12 +74,19 @@ class BlockSettings(Config):
     drop_path_uniform: bool = False
     norm_eps: float = Field(default=1e-6, gt=0)
 
-    def build_blocks(self, embed_dim: int, depth: int, num_heads: int) -> list[Block]:
-        """Make a row of blocks, with PyTorch's own initial weights; see `layers.initialise`."""
+    def build_blocks(self, embed_dim: int, depth: int, num_heads: int, look: Attend = attend) -> list[Block]:
+        """Make a row of blocks, with PyTorch's own initial weights; see `layers.initialise`.
+
+        Args:
+            embed_dim: width of the tokens.
+            depth: how many.
+            num_heads: of each.
+            look: which tokens see which.
+        """
         return [
             Block(
                 attention_norm=nn.LayerNorm(embed_dim, eps=self.norm_eps),
-                attention=Attention(num_heads, self._query_key_value(embed_dim), nn.Linear(embed_dim, embed_dim)),
+                attention=Attention(num_heads, self._query_key_value(embed_dim), nn.Linear(embed_dim, embed_dim), look),
                 attention_scale=self._scale(embed_dim),
                 mlp_norm=nn.LayerNorm(embed_dim, eps=self.norm_eps),
                 mlp=self.mlp.build(embed_dim),
