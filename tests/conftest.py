@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,3 +17,24 @@ def _few_threads() -> Iterator[None]:
     torch.set_num_threads(1)
     with threadpool_limits(1):
         yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-models-page", action="store_true", help="measure anew what docs/models.md says")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--write-models-page"):
+        # Not in a worker of a distributed run: those inherit it.
+        record = Path(os.environ.setdefault("CHIASM_MODELS_RECORD", str(config.rootpath / ".models-record")))
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            record.unlink(missing_ok=True)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if session.config.getoption("--write-models-page") and "PYTEST_XDIST_WORKER" not in os.environ and exitstatus == 0:
+        import models_page
+
+        record = Path(os.environ["CHIASM_MODELS_RECORD"])
+        models_page.write(models_page.measured(record))
+        record.unlink()

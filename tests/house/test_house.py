@@ -105,3 +105,18 @@ def test_lint_is_clean():
 def test_types_are_clean():
     done = run(str(Path(sys.executable).with_name("basedpyright")))
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_the_page_of_models_lists_every_layout_within_the_limits():
+    """Mended by `python -m pytest -n 2 tests/oracle/layouts --write-models-page`."""
+    import models_page
+
+    assert not models_page.complaints()
+
+
+def test_every_layout_keeps_its_promise():
+    registry = Registry("chiasm.weights.layouts", "layout")
+    for name in registry.names():
+        assert registry.summary(name), name
+        module = registry.module(name)
+        assert all(callable(getattr(module, part, None)) for part in ("recognises", "read", "translate")), name

@@ -32,7 +32,7 @@ def test_models_list_and_show(shell, model):
     assert code == 0
     (listed,) = json.loads(out)["models"]
     assert listed["path"] == str(model)
-    assert listed["tasks"] == ["embed", "index", "search", "classify"]
+    assert {"embed", "index", "search", "classify"} <= set(listed["tasks"])
     assert listed["num_parameters"] == sum(
         value.numel() for value in read_tensors(model / "model.safetensors").values()
     )

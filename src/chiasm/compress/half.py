@@ -17,13 +17,14 @@ from torch.nn import functional
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source
-from chiasm.core.files import check_new_folder, read_json
+from chiasm.core.files import check_new_folder
 from chiasm.core.predictors import Record
 from chiasm.data.pictures import PictureLoader
-from chiasm.models._store import load_model
-from chiasm.models.encoder import Encoder
+from chiasm.models._store import keep, load_model
+from chiasm.models.encoder import Encoder, PictureModel
 from chiasm.weights import artefact
 from chiasm.weights.card import Card
+from chiasm.weights.find import find
 
 BATCH_SIZE = 64
 
@@ -33,7 +34,8 @@ class Halved(Record):
 
     Attributes:
         model: folder of the smaller artefact.
-        bytes_before, bytes_after: sizes of the weight files.
+        bytes_before: of the weights in the precision that the model computes in.
+        bytes_after: of the smaller file.
         num_pictures: that both models embedded.
         mean_cosine, least_cosine: between the two models' vectors of the same picture.
     """
@@ -46,11 +48,11 @@ class Halved(Record):
     least_cosine: float
 
 
-def half(model: Path, data: Source, out: Path, num_pictures: int = 256) -> Halved:
+def half(model: str, data: Source, out: Path, num_pictures: int = 256) -> Halved:
     """Write a copy of a model whose weights take half the space.
 
     Args:
-        model: folder of the artefact.
+        model: folder, file or public name.
         data: pictures to compare the two models on.
         out: new folder for the smaller artefact.
         num_pictures: how many pictures to compare on at most.
@@ -62,29 +64,27 @@ def half(model: Path, data: Source, out: Path, num_pictures: int = 256) -> Halve
     if num_pictures < 1:
         raise InputError("a positive number of pictures", f"{num_pictures} came", "give at least 1")
     check_new_folder(out, "choose another --out")
-    stored = artefact.read(model)
-    before = load_model(stored, Encoder)
+    stored = find(model)
+    before = load_model(stored, PictureModel)
     tensors = {name: _halved(value) for name, value in before.state_dict().items()}
-    after = load_model(stored, Encoder)
+    after = load_model(stored, PictureModel)
     after.load_state_dict(tensors)
     with torch.inference_mode():
-        cosines = torch.cat(list(_cosines(before, after, data, num_pictures)))
+        cosines = torch.cat(list(_cosines(before.encoder, after.encoder, data, num_pictures)))
     metrics = {"mean_cosine": float(cosines.mean()), "least_cosine": float(cosines.min())}
-    known = model / artefact.METRICS
-    inherited = read_json(known, "the metrics of a model") if known.exists() else {}
     card = Card.now(
-        title=f"{model.name}, weights in bfloat16",
+        title=f"{Path(model).name}, weights in bfloat16",
         data=f"as {model}; compared on {len(cosines)} pictures of {data.name}",
-        command=shlex.join(["chiasm", "compress", "half", str(model), "--data", data.name, "--out", str(out)]),
+        command=shlex.join(["chiasm", "compress", "half", model, "--data", data.name, "--out", str(out)]),
         seconds=0.0,
         settings={"made from": f"{model} ({stored.fingerprint})"},
-        metrics={**inherited, **metrics},
+        metrics={**stored.origin().metrics, **metrics},
     )
-    artefact.save(out, stored.model, stored.config, stored.tasks, tensors, card)
+    kept = keep(stored, before, tensors, out, card)
     return Halved(
         model=str(out),
-        bytes_before=(model / artefact.WEIGHTS).stat().st_size,
-        bytes_after=(out / artefact.WEIGHTS).stat().st_size,
+        bytes_before=sum(value.nbytes for value in before.state_dict().values()),
+        bytes_after=(kept.folder / artefact.WEIGHTS).stat().st_size,
         num_pictures=len(cosines),
         **metrics,
     )
@@ -96,6 +96,7 @@ def _halved(value: Tensor) -> Tensor:
 
 def _cosines(before: Encoder, after: Encoder, data: Source, most: int) -> Iterator[Float[Tensor, " B"]]:
     """Cosine between the two models' vectors, batch by batch."""
-    loader = PictureLoader(data, before.trunk.image_size, BATCH_SIZE, indices=range(min(most, len(data))))
+    indices = range(min(most, len(data)))
+    loader = PictureLoader(data, before.trunk.image_size, BATCH_SIZE, fit=before.fit, indices=indices)
     for batch in loader:
         yield functional.cosine_similarity(before(batch.images), after(batch.images), dim=1)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
 from chiasm.core.config import Config
@@ -53,6 +53,40 @@ class TrunkConfig(Config):
 
     @abstractmethod
     def build(self) -> Trunk:
+        """A trunk with random weights, drawn from PyTorch's generator."""
+
+
+class TextTrunk(nn.Module, ABC):
+    """Numbers of text tokens in, one vector for each out.
+
+    Attributes:
+        embed_dim: width of the vectors.
+        context_length: most tokens of a text.
+        vocab_size: how many different tokens there are.
+        looks_back: whether a token's vector depends on it and those before it alone.
+    """
+
+    embed_dim: int
+    context_length: int
+    vocab_size: int
+    looks_back: bool
+
+    @abstractmethod
+    def forward(self, tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+        """Encode texts of at most `context_length` tokens, each from 0 to `vocab_size` - 1."""
+
+
+class TextTrunkConfig(Config):
+    """Settings of a trunk for text; one subclass per family.
+
+    Attributes:
+        context_length: most tokens of a text.
+    """
+
+    context_length: int
+
+    @abstractmethod
+    def build(self) -> TextTrunk:
         """A trunk with random weights, drawn from PyTorch's generator."""
 
 
@@ -104,8 +138,10 @@ class Model(nn.Module):
 
     Attributes:
         tasks: what it serves.
+        reads_text: whether it needs a tokenizer.
         config: what it was built from.
     """
 
     tasks: tuple[str, ...]
+    reads_text: bool = False
     config: Config

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -43,6 +44,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise _unreadable(path, error) from None
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """The tensor in float32 where it is stored in half precision; every processor computes with float32."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from chiasm.core.errors import InputError
 from chiasm.core.protocols import Model
+from chiasm.core.tensors import widened
 from chiasm.models import registry
 from chiasm.weights import artefact
 from chiasm.weights.card import Card
@@ -32,6 +33,33 @@ def save_model(model: Model, folder: Path, card: Card) -> artefact.Artefact:
     return artefact.save(folder, kind, config, model.tasks, model.state_dict(), card)
 
 
+def keep(stored: Stored, model: Model, tensors: Mapping[str, Tensor], folder: Path, card: Card) -> artefact.Artefact:
+    """Write a model that was loaded, with other weights than its own if need be, as an artefact of ours.
+
+    Args:
+        stored: where it was loaded from; its tokenizer goes along.
+        model: as `load_model` returned it.
+        tensors: the weights to write.
+        folder: where.
+        card: where it came from.
+
+    Raises:
+        InputError: the disk is full or cannot be written, or a model that reads text has no tokenizer.
+    """
+    tokenizer = stored.tokenizer() if model.reads_text else None
+    return artefact.save(folder, stored.model, stored.config, model.tasks, tensors, card, tokenizer)
+
+
+def tasks_of(stored: Stored) -> tuple[str, ...]:
+    """What a stored model serves, told without its weights.
+
+    Raises:
+        InputError: its settings do not fit.
+        UnknownNameError: the kind of model or a part of it is not known.
+    """
+    return _hollow(stored).tasks
+
+
 def load_model(stored: Stored, kind: type[ModelT]) -> ModelT:
     """Build a stored model and fill in its weights, ready to answer.
 
@@ -44,19 +72,23 @@ def load_model(stored: Stored, kind: type[ModelT]) -> ModelT:
             misshapen tensor is listed.
         UnknownNameError: the kind of model or a part of it is not known.
     """
-    config = registry.config(stored.model).parse(stored.config, f"the settings of {stored.name}")
-    # Without memory and without random numbers: every weight is about to come from the file.
-    with torch.device("meta"):
-        model = config.build()
+    model = _hollow(stored)
     if not isinstance(model, kind):
         raise InputError(f"a model of the kind {kind.__name__}", f"{stored.name} is another", "choose another model")
-    tensors = stored.tensors()
+    tensors = {name: widened(tensor) for name, tensor in stored.tensors().items()}
     _check(model, tensors, stored.name)
     model.load_state_dict(tensors, assign=True)
     hollow = [name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if tensor.is_meta]
     if hollow:
         raise RuntimeError(f"formulas must be computed, not kept beside the weights, but {hollow[0]} is")
     return model.requires_grad_(True).eval()
+
+
+def _hollow(stored: Stored) -> Model:
+    """The model without memory and without random numbers: every weight is about to come from the file."""
+    config = registry.config(stored.model).parse(stored.config, f"the settings of {stored.name}")
+    with torch.device("meta"):
+        return config.build()
 
 
 def _check(model: Model, tensors: dict[str, Tensor], name: str) -> None:

@@ -51,7 +51,7 @@ class Config(BaseConfig):
 class Encoder(PictureModel):
     """Pictures in, vectors out."""
 
-    tasks = ("embed", "index", "search", "classify")
+    tasks = ("embed", "index", "search", "similar", "duplicates", "outliers", "classify", "explain")
 
     def __init__(self, config: Config) -> None:
         super().__init__()

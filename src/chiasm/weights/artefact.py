@@ -25,7 +25,7 @@ from chiasm.core.errors import InputError, nearest
 from chiasm.core.files import read_json, read_text, write_json, write_text
 from chiasm.core.tensors import count_numbers, read_tensors, write_tensors
 from chiasm.weights.card import Card
-from chiasm.weights.stored import Stored
+from chiasm.weights.stored import Origin, Stored
 
 CONFIG, WEIGHTS, CARD, METRICS = "config.json", "model.safetensors", "card.md", "metrics.json"
 TOKENIZER = "tokenizer.json"
@@ -71,6 +71,17 @@ class Artefact(Stored):
                 "copy the whole folder again, or train again",
             )
         return read_tensors(path)
+
+    @property
+    def layout(self) -> str:
+        return "chiasm"
+
+    def origin(self) -> Origin:
+        card, metrics = self.folder / CARD, self.folder / METRICS
+        return Origin(
+            card.read_text(encoding="utf-8") if card.exists() else "",
+            read_json(metrics, "the metrics of a model") if metrics.exists() else {},
+        )
 
     def num_parameters(self) -> int:
         return count_numbers(self.folder / WEIGHTS)

@@ -25,7 +25,7 @@ from chiasm.core.errors import InputError
 from chiasm.core.files import read_json, read_text
 from chiasm.core.tensors import read_shapes, read_tensors
 from chiasm.weights.layouts import Reading, layout_of
-from chiasm.weights.stored import Stored
+from chiasm.weights.stored import Origin, Stored
 
 _WEIGHTS = ("model.safetensors", "open_clip_model.safetensors", "diffusion_pytorch_model.safetensors")
 _SHARDS = "model.safetensors.index.json"
@@ -68,7 +68,7 @@ class Checkpoint:
         return {name: shape for file in self.files for name, shape in read_shapes(file).items()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors; half precision is widened to float32, which every processor computes with.
+        """All tensors.
 
         Raises:
             InputError: a file is missing or damaged.
@@ -76,7 +76,7 @@ class Checkpoint:
         found: dict[str, Tensor] = self._unpickled if self.is_pickled else {}
         for file in () if self.is_pickled else self.files:
             found |= read_tensors(file)
-        return {name: _widened(tensor) for name, tensor in found.items()}
+        return found
 
     @cached_property
     def digest(self) -> str:
@@ -142,7 +142,7 @@ class Foreign(Stored):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        self.layout, self._module = _understood(checkpoint)
+        self._layout, self._module = _understood(checkpoint)
         self._reading: Reading = self._module.read(checkpoint)
         self.model = self._reading.model
         self.config = self._reading.config
@@ -150,6 +150,14 @@ class Foreign(Stored):
     @property
     def name(self) -> str:
         return self.checkpoint.name
+
+    @property
+    def layout(self) -> str:
+        return self._layout
+
+    def origin(self) -> Origin:
+        card = None if self.checkpoint.folder is None else self.checkpoint.folder / "README.md"
+        return Origin(read_text(card, "the card of a model")) if card is not None and card.is_file() else Origin()
 
     @property
     def fingerprint(self) -> str:
@@ -231,10 +239,6 @@ def _unpickle(file: Path) -> dict[str, Tensor]:
     if not tensors:
         raise InputError(f"tensors in {file}", "there are none", "check the file")
     return tensors
-
-
-def _widened(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _file_digest(file: Path) -> str:

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a model came from and how good it was.
+
+    Attributes:
+        card: in words; empty where nothing was written down.
+        metrics: figures, name to value.
+    """
+
+    card: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 class Stored(ABC):
@@ -24,6 +38,15 @@ class Stored(ABC):
     @abstractmethod
     def name(self) -> str:
         """How a person calls it: a path, or the name on a hub."""
+
+    @property
+    @abstractmethod
+    def layout(self) -> str:
+        """In which layout its files are: `chiasm` for ours, else a name among `weights.layouts`."""
+
+    @abstractmethod
+    def origin(self) -> Origin:
+        """Where it came from, as far as its files tell."""
 
     @property
     @abstractmethod

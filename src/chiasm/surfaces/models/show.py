@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from chiasm.core.predictors import Record
 
 
 class ShownModel(Record):
-    """An artefact as it describes itself."""
+    """A model as it describes itself.
 
-    path: str
+    Attributes:
+        name: as it was given.
+        layout: how its files are laid out; `chiasm` for our own.
+        kind: what it is built as.
+        tasks: what it serves.
+        num_parameters: numbers in its files.
+        fingerprint: changes whenever answers could.
+        config: what it is built from.
+        metrics: figures of its card.
+        card: where it came from.
+    """
+
+    name: str
+    layout: str
     kind: str
     tasks: tuple[str, ...]
     num_parameters: int
@@ -21,25 +33,25 @@ class ShownModel(Record):
     card: str
 
 
-def show(model: Path) -> ShownModel:
-    """Show where a model came from and how good it was.
+def show(model: str) -> ShownModel:
+    """Show what a model is built from, where it came from and how good it was.
 
     Args:
-        model: the folder of an artefact.
+        model: folder, file or public name.
     """
-    from chiasm.core.files import read_json
-    from chiasm.weights import artefact
+    from chiasm.models._store import tasks_of
+    from chiasm.weights.find import find
 
-    stored = artefact.read(model)
-    card = model / artefact.CARD
-    metrics = model / artefact.METRICS
+    stored = find(model)
+    origin = stored.origin()
     return ShownModel(
-        path=str(stored.folder),
+        name=stored.name,
+        layout=stored.layout,
         kind=stored.model,
-        tasks=stored.tasks,
+        tasks=tasks_of(stored),
         num_parameters=stored.num_parameters(),
         fingerprint=stored.fingerprint,
         config=dict(stored.config),
-        metrics=read_json(metrics, "the metrics of a model") if metrics.exists() else {},
-        card=card.read_text(encoding="utf-8") if card.exists() else "no card",
+        metrics=dict(origin.metrics),
+        card=origin.card,
     )

@@ -1,0 +1,74 @@
+"""Somebody else's model through the shell: shown, kept as our own, made smaller, with the same answers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from references import pixels, redrawn
+
+import chiasm
+from chiasm.core.tensors import read_tensors
+
+transformers = pytest.importorskip("transformers")
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    config = transformers.ViTConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        image_size=32,
+        patch_size=8,
+        id2label={0: "red", 1: "green", 2: "blue"},
+        label2id={"red": 0, "green": 1, "blue": 2},
+    )
+    folder = tmp_path_factory.mktemp("hub") / "vit"
+    redrawn(transformers.ViTForImageClassification(config)).float().save_pretrained(folder)
+    return folder
+
+
+def test_show(shell, foreign):
+    code, out, _ = shell("models", "show", foreign, "--json")
+    shown = json.loads(out)
+    assert code == 0
+    assert (shown["layout"], shown["kind"]) == ("hf_vit", "classifier")
+    assert shown["config"]["head"]["classes"] == ["red", "green", "blue"]
+    tensors = read_tensors(foreign / "model.safetensors")
+    assert shown["num_parameters"] == sum(value.numel() for value in tensors.values())
+
+
+def test_keep_gives_a_folder_of_our_own_with_the_same_answers(shell, foreign, tmp_path):
+    code, out, _ = shell("models", "keep", foreign, "--out", tmp_path / "kept", "--json")
+    assert code == 0
+    assert json.loads(out)["kind"] == "classifier"
+    images = pixels(32, 32)
+    before, after = chiasm.load(str(foreign)), chiasm.load(str(tmp_path / "kept"))
+    assert torch.equal(before(images), after(images))
+    _, out, _ = shell("models", "show", tmp_path / "kept", "--json")
+    assert json.loads(out)["layout"] == "chiasm"
+    code, _, err = shell("models", "keep", foreign, "--out", tmp_path / "kept")
+    assert (code, "not empty" in err) == (2, True)
+
+
+def test_half_works_on_it_and_is_read_as_float32(shell, foreign, pictures, tmp_path):
+    words = ("compress", "half", foreign, "--data", pictures, "--out", tmp_path / "half", "--json")
+    code, out, err = shell(*words)
+    assert code == 0, err
+    halved = json.loads(out)
+    assert halved["bytes_after"] < 0.7 * halved["bytes_before"]
+    assert halved["least_cosine"] > 0.99
+    model = chiasm.load(str(tmp_path / "half"))
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_it_embeds_pictures(shell, foreign, pictures, tmp_path):
+    code, _, err = shell("embed", foreign, "--data", pictures, "--out", tmp_path / "v.npz")
+    assert code == 0, err
+    vectors = np.load(tmp_path / "v.npz")["vectors"]
+    assert vectors.shape == (36, 32)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)

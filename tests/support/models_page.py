@@ -1,0 +1,79 @@
+"""`docs/models.md`: what is read, made from what the oracle tests measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from references import FLOAT32, FLOAT64, Deviation
+
+from chiasm.core.registry import Registry
+
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+TASKS = {
+    "encoder": "embed, index, search by picture, similar, duplicates, outliers, few-shot classify, explain",
+    "classifier": "the same, and classify into its own classes",
+    "dual_encoder": "the same, and zero-shot classify, search by text",
+}
+
+
+def measured(record: Path) -> list[Deviation]:
+    """The comparisons of a run of the tests."""
+    lines = record.read_text(encoding="utf-8").splitlines()
+    return [Deviation(**json.loads(line)) for line in lines]
+
+
+def write(deviations: Sequence[Deviation]) -> None:
+    """Replace the measured part of the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    PAGE.write_text(f"{before}{BEGIN}\n{table(deviations)}{END}{after}", encoding="utf-8")
+
+
+def table(deviations: Sequence[Deviation]) -> str:
+    """One row per layout, family and reference."""
+    groups: dict[tuple[str, str, str], list[Deviation]] = {}
+    for one in sorted(deviations, key=lambda one: (one.layout, one.family, one.reference)):
+        groups.setdefault((one.layout, one.family, one.reference), []).append(one)
+    rows = ["| layout | family | compared with | what | float64 | float32 |", "|---|---|---|---|---|---|"]
+    for (layout, family, reference), group in groups.items():
+        parts = ", ".join(dict.fromkeys(one.part for one in group))
+        exact, single = _most(one.float64 for one in group), _most(one.float32 for one in group)
+        rows.append(f"| {layout} | {family} | `{reference}` | {parts} | {exact} | {single} |")
+    return "\n".join(rows) + "\n"
+
+
+def listed() -> dict[str, list[float]]:
+    """Largest deviations by layout, float64 and then float32, as they stand on the page."""
+    _, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    rows = [line.split("|")[1:-1] for line in rest.split(END)[0].strip().splitlines()[2:]]
+    found: dict[str, list[float]] = {name: [0.0, 0.0] for name, *_ in ((cell.strip() for cell in row) for row in rows)}
+    for row in rows:
+        name, *_, exact, single = (cell.strip() for cell in row)
+        for place, cell in enumerate((exact, single)):
+            if cell != "-":
+                found[name][place] = max(found[name][place], float(cell))
+    return found
+
+
+def complaints() -> list[str]:
+    """What the page lacks or what it says beyond the limits."""
+    there = listed()
+    known = Registry("chiasm.weights.layouts", "layout").names()
+    missing = [f"{name} is not listed" for name in known if name not in there]
+    gone = [f"{name} is listed but there is no such layout" for name in there if name not in known]
+    beyond = [
+        f"{name} deviates by {deviation}"
+        for name, deviations in there.items()
+        for deviation, limit in zip(deviations, (FLOAT64, FLOAT32), strict=True)
+        if deviation > limit
+    ]
+    return missing + gone + beyond
+
+
+def _most(numbers: Iterable[float | None]) -> str:
+    there = [number for number in numbers if number is not None]
+    return f"{max(there):.1e}" if there else "-"
