@@ -1,7 +1,8 @@
-"""Features into one vector per picture: the class token, the mean of the patches, or both.
+"""Features into one vector per picture: the class token, the mean of the patches, or the class token and another.
 
 Paper: Dosovitskiy et al., 2020, arXiv 2010.11929, section 3.1 (class token) and appendix D.3 (mean); Oquab et al.,
-2023, arXiv 2304.07193 (both: its linear evaluation tries them together).
+2023, arXiv 2304.07193 (class token and mean: its linear evaluation tries them together); Touvron et al., 2020, arXiv
+2012.12877, section 4 (class token and distillation token).
 """
 
 from __future__ import annotations
@@ -71,6 +72,25 @@ class ClassAndMean(Pool):
         return torch.cat([self.class_token(features), self.mean_patches(features)], dim=1)
 
 
+class ClassAndRegister(Pool):
+    """The class token and then the first register, where DeiT has its distillation token: twice as wide as a token."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__(2 * embed_dim)
+        self.class_token = ClassToken(embed_dim)
+
+    def forward(self, features: Features) -> Float[Tensor, "B D"]:
+        """One vector per picture.
+
+        Raises:
+            InputError: the trunk has no class token or no register.
+        """
+        class_token = self.class_token(features)
+        if features.prefix.shape[1] == features.num_class_tokens:
+            raise InputError("features with a register", "the trunk has none", "pool by class_token, or give it one")
+        return torch.cat([class_token, features.prefix[:, features.num_class_tokens]], dim=1)
+
+
 class ByClass(BaseConfig):
     """Settings of `ClassToken`."""
 
@@ -98,14 +118,25 @@ class ByBoth(BaseConfig):
         return ClassAndMean(embed_dim)
 
 
+class ByClassAndRegister(BaseConfig):
+    """Settings of `ClassAndRegister`."""
+
+    kind: Literal["class_and_register"] = "class_and_register"
+
+    def build(self, embed_dim: int) -> Pool:
+        return ClassAndRegister(embed_dim)
+
+
 class Config(BaseConfig):
     """Settings of a pool.
 
     Attributes:
-        by: class_token (default), mean_patches or class_and_mean.
+        by: class_token (default), mean_patches, class_and_mean or class_and_register.
     """
 
-    by: Annotated[ByClass | ByMean | ByBoth, Field(discriminator="kind"), usually("class_token")] = ByClass()
+    by: Annotated[
+        ByClass | ByMean | ByBoth | ByClassAndRegister, Field(discriminator="kind"), usually("class_token")
+    ] = ByClass()
 
     def build(self, embed_dim: int) -> Pool:
         """Make the pool for a trunk of a given width."""

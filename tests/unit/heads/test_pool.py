@@ -25,17 +25,27 @@ def test_each_kind_takes_its_tokens():
     torch.testing.assert_close(pool("class_token")(given), given.prefix[:, 0])
     torch.testing.assert_close(pool("mean_patches")(given), mean)
     torch.testing.assert_close(pool("class_and_mean")(given), torch.cat([given.prefix[:, 0], mean], dim=1))
+    torch.testing.assert_close(pool("class_and_register")(given), given.prefix[:, :2].flatten(1))
 
 
-@pytest.mark.parametrize(("kind", "width"), [("class_token", 4), ("mean_patches", 4), ("class_and_mean", 8)])
+@pytest.mark.parametrize(
+    ("kind", "width"),
+    [("class_token", 4), ("mean_patches", 4), ("class_and_mean", 8), ("class_and_register", 8)],
+)
 def test_the_width_is_told(kind, width):
     assert pool(kind).out_dim == width == pool(kind)(features()).shape[1]
 
 
-@pytest.mark.parametrize("kind", ["class_token", "class_and_mean"])
+@pytest.mark.parametrize("kind", ["class_token", "class_and_mean", "class_and_register"])
 def test_a_missing_class_token_is_said(kind):
     with pytest.raises(InputError, match="the trunk has none"):
         pool(kind)(features(num_class_tokens=0))
+
+
+def test_a_missing_register_is_said():
+    given = Features(prefix=torch.randn(2, 1, 4), patches=torch.randn(2, 6, 4), grid=(2, 3), num_class_tokens=1)
+    with pytest.raises(InputError, match="a register"):
+        pool("class_and_register")(given)
 
 
 def test_the_class_token_is_the_default():
