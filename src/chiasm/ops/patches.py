@@ -54,6 +54,20 @@ def unpatchify(patches: Float[Tensor, "B N D"], grid: tuple[int, int], patch_siz
     return cut.permute(0, 3, 1, 4, 2, 5).reshape(batch, -1, rows * patch_size, columns * patch_size)
 
 
+def check_mask(patch_mask: Bool[Tensor, "B _"], patches: Float[Tensor, "B N _"], grid: tuple[int, int]) -> None:
+    """Hold a mask against the patches that it hides.
+
+    Raises:
+        ValueError: it has not one number for each.
+    """
+    if patch_mask.shape != patches.shape[:2]:
+        rows, columns = grid
+        raise ValueError(
+            f"patch_mask must be [{len(patches)}, {rows * columns}] for {len(patches)} pictures of {rows} x {columns} "
+            f"patches, but it is {list(patch_mask.shape)}"
+        )
+
+
 def visible_positions(patch_mask: Bool[Tensor, "B N"]) -> Int64[Tensor, "B _"]:
     """Positions of the patches that are not hidden, in rising order.
 

@@ -12,21 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from chiasm.core.errors import InputError
 from chiasm.core.features import Features
-from chiasm.core.protocols import Trunk, TrunkConfig
 from chiasm.layers.block import Block, BlockSettings
 from chiasm.layers.hiding import AnyHiding, Hiding, LeftOut
 from chiasm.layers.initialise import AnyInitialisation, Normal, initialise
 from chiasm.layers.patch import AnyStem, Linear, Stem
 from chiasm.layers.positions import AnyPositions, Learned, Positions, Rotation
 from chiasm.layers.prefix import PrefixTokens
-from chiasm.ops.patches import grid_of, patchify
+from chiasm.ops.patches import check_mask, grid_of, patchify
+from chiasm.trunks._channels import ChannelSettings, PictureTrunk
 
 Size = Literal["pico", "tiny", "small", "base", "large"]
 
@@ -49,7 +48,7 @@ SIZES: dict[Size, Shape] = {
 }
 
 
-class VisionTransformer(Trunk):
+class VisionTransformer(PictureTrunk):
     """Patches into tokens, a few tokens before them, positions, pre-norm blocks, a final norm.
 
     Args:
@@ -80,13 +79,11 @@ class VisionTransformer(Trunk):
         mean: Sequence[float],
         std: Sequence[float],
     ) -> None:
-        super().__init__()
+        super().__init__(mean, std)
         self.embed_dim = prefix.embed_dim
         self.image_size = image_size
         self.patch_size = patch_size
         self.hides_patches = hiding.leaves_out and patch_embedding.sees_one_patch
-        self.mean = tuple(mean)
-        self.std = tuple(std)
         self.patch_embedding = patch_embedding
         self.hiding = hiding
         self.positions = positions
@@ -102,14 +99,6 @@ class VisionTransformer(Trunk):
             InputError: a side is no multiple of the patch size.
         """
         return grid_of(height_px, width_px, self.patch_size)
-
-    def normalize(self, images: UInt8[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        """Pixels 0 to 255 to (pixel / 255 - mean) / std per channel, in the precision of the weights."""
-        # From the Python numbers each time: a buffer would be rounded with the weights of a bfloat16 model.
-        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
-        normalised = torch.addcmul(-mean / std, images.to(mean.dtype), 1 / (255 * std))
-        return normalised.to(self.patch_embedding.projection.weight.dtype)
 
     def forward(
         self,
@@ -156,7 +145,7 @@ class VisionTransformer(Trunk):
             raise ValueError("patch_mask needs a linear stem: convolutions see beyond their patches, into hidden ones")
         else:
             pixels = patchify(images, self.patch_size)
-            _check_mask(patch_mask, pixels, grid)
+            check_mask(patch_mask, pixels, grid)
             patches, visible = self.hiding(pixels, patch_mask, self.patch_embedding)
         table = self.positions.added(grid, patches)
         if table is None:
@@ -199,17 +188,8 @@ class VisionTransformer(Trunk):
         return [layer % depth for layer in layers]
 
 
-def _check_mask(patch_mask: Bool[Tensor, "B _"], pixels: Float[Tensor, "B N _"], grid: tuple[int, int]) -> None:
-    if patch_mask.shape != pixels.shape[:2]:
-        rows, columns = grid
-        raise ValueError(
-            f"patch_mask must be [{len(pixels)}, {rows * columns}] for {len(pixels)} pictures of {rows} x {columns} "
-            f"patches, but it is {list(patch_mask.shape)}"
-        )
-
-
-class Config(BlockSettings, TrunkConfig):
-    """Settings of a vision transformer; those of its blocks are described in `BlockSettings`.
+class Config(BlockSettings, ChannelSettings):
+    """Settings of a vision transformer; see `BlockSettings` for its blocks, `ChannelSettings` for mean and std.
 
     Attributes:
         size: named width, depth and heads.
@@ -227,8 +207,6 @@ class Config(BlockSettings, TrunkConfig):
         pre_norm: whether there is a norm before the first block (CLIP).
         final_norm: whether there is one after the last.
         initialisation: of the linear maps: normal (default) or xavier.
-        mean: of each channel of the training pictures, in [0, 1]; as many as there are channels.
-        std: of each channel, as `mean`.
     """
 
     size: Size = "pico"
@@ -245,8 +223,6 @@ class Config(BlockSettings, TrunkConfig):
     pre_norm: bool = False
     final_norm: bool = True
     initialisation: AnyInitialisation = Normal()
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Config:
@@ -258,12 +234,6 @@ class Config(BlockSettings, TrunkConfig):
                 f"an image_size that is a multiple of patch_size, {self.patch_size}",
                 f"{self.image_size} came",
                 "change one",
-            )
-        if len(self.mean) != len(self.std) or not self.std or min(self.std) <= 0:
-            raise InputError(
-                "a mean and a std above 0 for each channel",
-                f"mean is {list(self.mean)} and std is {list(self.std)}",
-                "give both as many numbers as the pictures have channels",
             )
         return self
 
