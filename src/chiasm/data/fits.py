@@ -22,6 +22,13 @@ class Fit(Protocol):
         """The shorter side in pixels below which a smaller version of the picture would lose detail."""
         ...
 
+    def seen(self, height_px: int, width_px: int) -> tuple[float, float, float, float]:
+        """Which part of a picture becomes the square: left, top, right and bottom edge in the picture's pixels.
+
+        Edges may lie outside of the picture where the square is filled up.
+        """
+        ...
+
     def __call__(self, picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
         """The square of `size_px` pixels a side."""
         ...
@@ -44,11 +51,17 @@ class CentreCrop(Config):
     def min_side_px(self, size_px: int) -> int:
         return ceil(size_px / self.share)
 
+    def seen(self, height_px: int, width_px: int) -> tuple[float, float, float, float]:
+        return self._square(height_px, width_px)
+
     def __call__(self, picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
-        height, width, _ = picture.shape
-        side = max(round(min(height, width) * self.share), 1)
-        top, left = (height - side) // 2, (width - side) // 2
-        return resized(picture[top : top + side, left : left + side], size_px)
+        left, top, right, bottom = self._square(*picture.shape[:2])
+        return resized(picture[top:bottom, left:right], size_px)
+
+    def _square(self, height_px: int, width_px: int) -> tuple[int, int, int, int]:
+        side = max(round(min(height_px, width_px) * self.share), 1)
+        top, left = (height_px - side) // 2, (width_px - side) // 2
+        return left, top, left + side, top + side
 
 
 class Squash(Config):
@@ -58,6 +71,9 @@ class Squash(Config):
 
     def min_side_px(self, size_px: int) -> int:
         return size_px
+
+    def seen(self, height_px: int, width_px: int) -> tuple[float, float, float, float]:
+        return 0, 0, width_px, height_px
 
     def __call__(self, picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
         return resized(picture, size_px)
