@@ -1,7 +1,8 @@
-"""Patches into tokens: each patch on its own by a linear map, or all together by a few convolutions.
+"""Patches into tokens: each patch on its own by a linear map, or all together by convolutions, a few or a ResNet's.
 
 Paper: Dosovitskiy et al., 2020, arXiv 2010.11929, section 3.1, equation 1 (linear map); Xiao et al., 2021, "Early
-Convolutions Help Transformers See Better", arXiv 2106.14881, section 4 (convolutions).
+Convolutions Help Transformers See Better", arXiv 2106.14881, section 4 (convolutions); for the ResNet see
+`layers.resnet_stem`.
 Differs: as many strided convolutions as the patch size needs, and no transformer block is given up for them.
 """
 
@@ -11,12 +12,13 @@ from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from chiasm.core.choice import usually
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError
+from chiasm.layers.resnet_stem import ResNetFeatures
 from chiasm.ops.patches import patchify
 
 LEAST_CHANNELS = 24
@@ -101,6 +103,26 @@ class ConvolutionalStem(Stem):
         return self.projection(self.layers(images)).flatten(2).transpose(1, 2)
 
 
+class ResNetStem(Stem):
+    """The features of a ResNet, cut into patches and mapped to the token's width: the hybrid of the paper.
+
+    Args:
+        features: pictures to feature maps.
+        side: of a patch on the feature map; 1 where every place is a token.
+        embed_dim: width of the tokens.
+    """
+
+    sees_one_patch = False
+
+    def __init__(self, features: ResNetFeatures, side: int, embed_dim: int) -> None:
+        super().__init__()
+        self.features = features
+        self.projection = nn.Conv2d(features.out_width, embed_dim, side, stride=side)
+
+    def whole(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N D"]:
+        return self.projection(self.features(images)).flatten(2).transpose(1, 2)
+
+
 class Linear(Config):
     """Settings of `PatchEmbedding`.
 
@@ -130,4 +152,36 @@ class Convolutions(Config):
         return ConvolutionalStem(num_channels, patch_size, embed_dim)
 
 
-AnyStem = Annotated[Linear | Convolutions, Field(discriminator="kind"), usually("linear")]
+class ResNet(Config):
+    """Settings of `ResNetStem`; the defaults are the first three stages of a ResNet-50 (R50+ViT-B/16).
+
+    Attributes:
+        depths: blocks of each stage; empty for the first convolution alone.
+        widths: channels after each stage; as many as `depths`.
+        first_width: channels of the first convolution.
+        num_groups: of the group norms; divides all widths and the quarters of `widths`.
+    """
+
+    kind: Literal["resnet"] = "resnet"
+    depths: tuple[PositiveInt, ...] = (3, 4, 9)
+    widths: tuple[PositiveInt, ...] = (256, 512, 1024)
+    first_width: int = Field(default=64, gt=0)
+    num_groups: int = Field(default=32, gt=0)
+
+    def build(self, num_channels: int, patch_size: int, embed_dim: int) -> Stem:
+        """Make the stem.
+
+        Raises:
+            InputError: the patch size is no multiple of what the stages reduce by, or the widths do not fit together.
+        """
+        features = ResNetFeatures(num_channels, self.first_width, self.depths, self.widths, self.num_groups)
+        if patch_size % features.reduction:
+            raise InputError(
+                f"a patch size that is a multiple of {features.reduction} for a stem of {len(self.depths)} stages",
+                f"{patch_size} came",
+                "choose another, or other depths",
+            )
+        return ResNetStem(features, patch_size // features.reduction, embed_dim)
+
+
+AnyStem = Annotated[Linear | Convolutions | ResNet, Field(discriminator="kind"), usually("linear")]

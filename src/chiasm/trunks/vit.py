@@ -199,7 +199,7 @@ class Config(BlockSettings, ChannelSettings):
         image_size: side in pixels of the pictures it is made for; a multiple of `patch_size`. A recipe fits it to the
             data where it is not given.
         patch_size: side of a patch in pixels. A recipe fits it to `image_size` where it is not given.
-        stem: how patches become tokens: linear (default) or convolutions.
+        stem: how patches become tokens: linear (default), convolutions or resnet (the hybrid).
         cls_token: whether there is a class token.
         num_register_tokens: registers after the class token.
         positions: learned (default), sincos or rotary.
