@@ -1,7 +1,7 @@
 """The convolutional half of a hybrid: the first stages of a ResNet whose weights and features are normalised.
 
 Paper: Dosovitskiy et al., 2020, arXiv 2010.11929, section 3.1 ("Hybrid Architecture") and section 4.1; He et al., 2015,
-arXiv 1512.03385, section 4.1 (bottlenecks); Qiao et al., 2019, arXiv 1903.10520, section 2 (standardised weights); Wu and
+arXiv 1512.03385, section 4.1 (bottlenecks); Qiao et al., 2019, arXiv 1903.10520, section 2 (standard weights); Wu and
 He, 2018, arXiv 1803.08494 (group norm); Kolesnikov et al., 2019, arXiv 1912.11370 (both together, in large).
 Differs: as in the published code, the stride of a stage is taken by its first 3 x 3 convolution, not by a 1 x 1.
 """
