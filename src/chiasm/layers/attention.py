@@ -10,7 +10,8 @@ tokens see only what stands before them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -31,21 +32,27 @@ gone and the N x N weights cost memory.
 """
 
 
-def explicit_attention(
-    query: Float[Tensor, "B A Q D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
-) -> Float[Tensor, "B A Q D"]:
-    """Attention as two batched products and a softmax.
+def attention_weights(query: Float[Tensor, "B A Q D"], key: Float[Tensor, "B A N D"]) -> Float[Tensor, "B A Q N"]:
+    """How much of each token every query takes; rows sum to 1.
 
     In bfloat16 the softmax is taken of scores rounded to bfloat16: its sums run in float32 inside the kernel, and its
     weights are rounded to bfloat16 for the second product in any case, so a softmax in float32 would change nothing
     that is kept.
     """
     batch, heads, _, width = query.shape
-    query, key, value = (part.reshape(batch * heads, -1, width) for part in (query, key, value))
+    query, key = (part.reshape(batch * heads, -1, width) for part in (query, key))
     # beta = 0 means that the first argument is never read: this is the product, scaled on the way out.
     unread = query.new_empty(1, 1, 1)
     scores = torch.baddbmm(unread, query, key.transpose(1, 2), beta=0, alpha=width**-0.5)
-    return torch.bmm(scores.softmax(dim=-1), value).unflatten(0, (batch, heads))
+    return scores.softmax(dim=-1).unflatten(0, (batch, heads))
+
+
+def explicit_attention(
+    query: Float[Tensor, "B A Q D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
+) -> Float[Tensor, "B A Q D"]:
+    """Attention as two batched products and a softmax."""
+    weights = attention_weights(query, key).flatten(0, 1)
+    return torch.bmm(weights, value.flatten(0, 1)).unflatten(0, query.shape[:2])
 
 
 def fused_attention(
@@ -100,7 +107,17 @@ class QueryValueBias(nn.Linear):
         return functional.linear(input, self.weight, bias)
 
 
-class Attention(nn.Module):
+class Looking(nn.Module):
+    """Base of all parts in which tokens look at tokens.
+
+    Attributes:
+        look: which tokens see which, and how that is computed.
+    """
+
+    look: Attend
+
+
+class Attention(Looking):
     """Multi-head self-attention.
 
     Args:
@@ -131,3 +148,27 @@ class Attention(nn.Module):
         if rotation is not None:
             query, key = rotation.turn(query), rotation.turn(key)
         return self.projection(self.look(query, key, value).transpose(1, 2).flatten(2))
+
+
+@contextmanager
+def recorded(module: nn.Module) -> Iterator[list[Float[Tensor, "B A Q N"]]]:
+    """Keep the weights of every attention without a mask in a module while it computes, in the order of computing.
+
+    The weights belong to the graph, so a score that was computed from them can be differentiated with respect to them.
+    Whoever else computes with the same module meanwhile would be recorded too; see `serve.explain` for a twin of its
+    own.
+    """
+    weights: list[Tensor] = []
+
+    def look(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        weights.append(attention_weights(query, key))
+        return weights[-1] @ value
+
+    looking = [part for part in module.modules() if isinstance(part, Looking) and part.look is attend]
+    for part in looking:
+        part.look = look
+    try:
+        yield weights
+    finally:
+        for part in looking:
+            part.look = attend

@@ -9,7 +9,14 @@ import torch
 from torch import nn
 
 from chiasm.layers import attention as attentions
-from chiasm.layers.attention import Attention, QueryValueBias, attend, explicit_attention, fused_attention
+from chiasm.layers.attention import (
+    Attention,
+    QueryValueBias,
+    attend,
+    explicit_attention,
+    fused_attention,
+    recorded,
+)
 
 
 def operands(length: int = 9, dtype: torch.dtype = torch.float64, grad: bool = False) -> list[torch.Tensor]:
@@ -90,3 +97,39 @@ def test_query_value_bias_is_a_linear_map_with_zeros_for_the_keys():
     plain.bias = nn.Parameter(torch.cat([joint.query_bias, torch.zeros(4), joint.value_bias]).detach())
     tokens = torch.randn(2, 3, 4)
     torch.testing.assert_close(joint(tokens), plain(tokens))
+
+
+def test_recorded_weights_are_the_formula_and_change_nothing():
+    torch.manual_seed(0)
+    first, second = (Attention(2, nn.Linear(8, 24), nn.Linear(8, 8)).double() for _ in range(2))
+    layers = nn.Sequential(first, second)
+    tokens = torch.randn(3, 5, 8, dtype=torch.float64)
+    plain = layers(tokens)
+    with recorded(layers) as weights:
+        torch.testing.assert_close(layers(tokens), plain)
+    assert [tuple(each.shape) for each in weights] == [(3, 2, 5, 5)] * 2
+    query, key, _ = first.query_key_value(tokens).unflatten(-1, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+    scores = torch.einsum("bhqd,bhkd->bhqk", query, key) / 2
+    torch.testing.assert_close(weights[0], scores.exp() / scores.exp().sum(dim=-1, keepdim=True))
+    layers(tokens)
+    assert len(weights) == 2
+
+
+def test_recorded_weights_belong_to_the_graph():
+    torch.manual_seed(0)
+    layer = Attention(2, nn.Linear(8, 24), nn.Linear(8, 8)).double()
+    with recorded(layer) as weights:
+        (gradient,) = torch.autograd.grad(layer(torch.randn(1, 4, 8, dtype=torch.float64)).sum(), weights)
+    assert gradient.shape == weights[0].shape
+    assert gradient.abs().min() > 0
+
+
+def test_recording_ends_with_an_error_and_passes_over_what_looks_back():
+    back = Attention(2, nn.Linear(8, 24), nn.Linear(8, 8), attentions.attend_back)
+    layers = nn.Sequential(back, Attention(2, nn.Linear(8, 24), nn.Linear(8, 8)))
+    with recorded(layers) as weights, pytest.raises(RuntimeError):
+        layers(torch.randn(1, 4, 9))
+    with recorded(layers) as weights:
+        layers(torch.randn(1, 4, 8))
+    assert len(weights) == 1
+    assert [layer.look for layer in layers] == [attentions.attend_back, attend]
