@@ -60,6 +60,22 @@ class MeanPatches(Pool):
         return features.patches.mean(dim=1)
 
 
+class MeanThenNorm(Pool):
+    """The mean of the patches and then a norm, for trunks that end without one.
+
+    Args:
+        embed_dim: width of the tokens.
+        norm_eps: of the norm.
+    """
+
+    def __init__(self, embed_dim: int, norm_eps: float) -> None:
+        super().__init__(embed_dim)
+        self.norm = nn.LayerNorm(embed_dim, eps=norm_eps)
+
+    def forward(self, features: Features) -> Float[Tensor, "B D"]:
+        return self.norm(features.patches.mean(dim=1))
+
+
 class ClassAndMean(Pool):
     """The class token and then the mean of the patches: twice as wide as a token."""
 
@@ -109,6 +125,20 @@ class ByMean(BaseConfig):
         return MeanPatches(embed_dim)
 
 
+class ByMeanThenNorm(BaseConfig):
+    """Settings of `MeanThenNorm`.
+
+    Attributes:
+        norm_eps: of the norm.
+    """
+
+    kind: Literal["mean_then_norm"] = "mean_then_norm"
+    norm_eps: float = Field(default=1e-6, gt=0)
+
+    def build(self, embed_dim: int) -> Pool:
+        return MeanThenNorm(embed_dim, self.norm_eps)
+
+
 class ByBoth(BaseConfig):
     """Settings of `ClassAndMean`."""
 
@@ -131,11 +161,13 @@ class Config(BaseConfig):
     """Settings of a pool.
 
     Attributes:
-        by: class_token (default), mean_patches, class_and_mean or class_and_register.
+        by: class_token (default), mean_patches, mean_then_norm, class_and_mean or class_and_register.
     """
 
     by: Annotated[
-        ByClass | ByMean | ByBoth | ByClassAndRegister, Field(discriminator="kind"), usually("class_token")
+        ByClass | ByMean | ByMeanThenNorm | ByBoth | ByClassAndRegister,
+        Field(discriminator="kind"),
+        usually("class_token"),
     ] = ByClass()
 
     def build(self, embed_dim: int) -> Pool:

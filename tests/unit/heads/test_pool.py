@@ -24,13 +24,16 @@ def test_each_kind_takes_its_tokens():
     mean = given.patches.sum(dim=1) / 6
     torch.testing.assert_close(pool("class_token")(given), given.prefix[:, 0])
     torch.testing.assert_close(pool("mean_patches")(given), mean)
+    spread = mean.var(dim=1, keepdim=True, correction=0)
+    normed = (mean - mean.mean(dim=1, keepdim=True)) / (spread + 1e-6).sqrt()
+    torch.testing.assert_close(pool("mean_then_norm")(given), normed)
     torch.testing.assert_close(pool("class_and_mean")(given), torch.cat([given.prefix[:, 0], mean], dim=1))
     torch.testing.assert_close(pool("class_and_register")(given), given.prefix[:, :2].flatten(1))
 
 
 @pytest.mark.parametrize(
     ("kind", "width"),
-    [("class_token", 4), ("mean_patches", 4), ("class_and_mean", 8), ("class_and_register", 8)],
+    [("class_token", 4), ("mean_patches", 4), ("mean_then_norm", 4), ("class_and_mean", 8), ("class_and_register", 8)],
 )
 def test_the_width_is_told(kind, width):
     assert pool(kind).out_dim == width == pool(kind)(features()).shape[1]
