@@ -11,6 +11,7 @@ from references import pixels, redrawn
 
 import chiasm
 from chiasm.core.tensors import read_tensors
+from chiasm.layers.block import Block
 
 transformers = pytest.importorskip("transformers")
 
@@ -72,3 +73,24 @@ def test_it_embeds_pictures(shell, foreign, pictures, tmp_path):
     vectors = np.load(tmp_path / "v.npz")["vectors"]
     assert vectors.shape == (36, 32)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_verify(shell, foreign, pictures, monkeypatch):
+    code, out, err = shell("models", "verify", foreign, "--data", pictures, "--json")
+    assert code == 0, err
+    verified = json.loads(out)
+    assert verified["reference"] == "ViTForImageClassification"
+    assert [part["part"] for part in verified["parts"]] == ["logits"]
+    assert verified["parts"][0]["deviation"] < 1e-6
+    exact = Block.forward
+    monkeypatch.setattr(Block, "forward", lambda *args: 1.001 * exact(*args))
+    code, _, err = shell("models", "verify", foreign, "--data", pictures)
+    line, table = err.splitlines()
+    assert code == 2
+    assert "differs in logits" in line
+    assert table.startswith("logits: differs, by ")
+
+
+def test_verify_needs_somebody_elses_model(shell, model, pictures):
+    code, _, err = shell("models", "verify", model, "--data", pictures)
+    assert (code, "is in the layout chiasm" in err) == (2, True)
