@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from pydantic import BaseModel, ConfigDict
 
 from chiasm.core.example import Source
@@ -111,6 +111,83 @@ class Encoder(Protocol):
 
         Raises:
             TooManyBrokenError: more of the source is broken than is tolerated.
+        """
+        ...
+
+
+HeatMethod = Literal["relevance", "rollout", "grad-cam"]
+"""How a heat map is made: attention that raised the score, attention alone, or patch tokens along the gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMaps:
+    """How much each part of pictures had to do with an answer, in the source's order.
+
+    Attributes:
+        heat: of each patch, row by row from the top left, at least 0; sums to 1 over a picture, or is 0 everywhere
+            where nothing spoke for the answer.
+        keys: identity of each picture within its source.
+        method: how the maps were made.
+        skipped: keys of the pictures that could not be read, with the reason.
+    """
+
+    heat: Float[np.ndarray, "B h w"]
+    keys: tuple[str, ...]
+    method: HeatMethod
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+@runtime_checkable
+class Explainer(Protocol):
+    """A model that shows where in a picture its answer comes from.
+
+    Attributes:
+        encoder: the model as one that turns pictures into vectors.
+    """
+
+    @property
+    def encoder(self) -> Encoder: ...
+
+    def seen(self, height_px: int, width_px: int) -> tuple[float, float, float, float]:
+        """The box (`xyxy` in pixels) of a picture of this size that the patches cover; it may reach beyond it."""
+        ...
+
+    def heat(self, source: Source, directions: Float[np.ndarray, "B D"] | None, method: HeatMethod | None) -> HeatMaps:
+        """Heat maps of the readable pictures of a source.
+
+        Args:
+            source: the pictures.
+            directions: for each of them, how a score changes with the numbers of its vector at its own length; None to
+                ask what the model looks at, whatever the answer.
+            method: how; None for the best that the model allows.
+
+        Raises:
+            InputError: the model does not allow the method, or the method needs directions and there are none.
+            TooManyBrokenError: more of the source is broken than is tolerated.
+        """
+        ...
+
+
+@runtime_checkable
+class HeatPainter(Protocol):
+    """Draws heat maps over pictures."""
+
+    def __call__(
+        self,
+        picture: UInt8[np.ndarray, "H W 3"],
+        heat: Float[np.ndarray, "h w"],
+        box: tuple[float, float, float, float],
+        title: str,
+        note: str,
+    ) -> UInt8[np.ndarray, "_ _ 3"]:
+        """A picture with its heat map over it and a legend below.
+
+        Args:
+            picture: RGB, 0 to 255.
+            heat: at least 0.
+            box: the part of the picture that the map covers, `xyxy` in its pixels.
+            title: what is explained.
+            note: further facts, in small print.
         """
         ...
 
