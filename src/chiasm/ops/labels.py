@@ -28,6 +28,35 @@ def relabel(labels: Int[np.ndarray, " B"], names: Sequence[str], onto: Sequence[
     return table[labels]
 
 
+def match_names(names: Sequence[str], onto: Sequence[str]) -> tuple[str, ...]:
+    """Class names as another list writes them, where it means the same.
+
+    Names are the same when they differ in case, blanks or underscores only, or when one is among several words for a
+    class that the other list parts by commas ("tench, Tinca tinca"). What fits several classes fits none.
+
+    Args:
+        names: as they are.
+        onto: as they shall be.
+
+    Returns:
+        One for each of `names`; itself where `onto` has nothing like it.
+    """
+    whole, words = {name: {name} for name in onto}, {}
+    for name in onto:
+        whole.setdefault(_plain(name), set()).add(name)
+        for word in name.split(","):
+            words.setdefault(_plain(word), set()).add(name)
+    matched = []
+    for name in names:
+        candidates = (whole.get(name), whole.get(_plain(name)), words.get(_plain(name)))
+        matched.append(next((next(iter(found)) for found in candidates if found and len(found) == 1), name))
+    return tuple(matched)
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").split())
+
+
 def rank_in_class(labels: Int[np.ndarray, " B"], generator: np.random.Generator) -> Int[np.ndarray, " B"]:
     """A random place of each example among those of its class, counted from 0.
 

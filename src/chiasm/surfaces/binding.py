@@ -18,6 +18,7 @@ from typing import Any
 from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import Encoder, Learner
 from chiasm.core.registry import Registry
+from chiasm.data.prompts import ClassNames, Templates, open_names, open_templates
 
 RAW_PIXELS = "raw-pixels"
 """Names the encoder without a model, the baseline below which a model has learnt nothing."""
@@ -119,4 +120,6 @@ OPENERS: dict[Any, Opener] = {
     Source: Opener(_open_source),
     Splits: Opener(_open_splits),
     Learner: Opener(_open_learner, default="logistic"),
+    ClassNames: Opener(open_names),
+    Templates: Opener(open_templates),
 }

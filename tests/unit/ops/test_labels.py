@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from chiasm.core.seeds import stream
-from chiasm.ops.labels import rank_in_class, relabel
+from chiasm.ops.labels import match_names, rank_in_class, relabel
 
 
 def test_a_missing_class_does_not_shift_the_others() -> None:
@@ -34,3 +34,18 @@ def test_ranks_depend_on_the_generator_alone() -> None:
     first, again, other = (rank_in_class(labels, stream(seed, "test")) for seed in (0, 0, 1))
     assert (first == again).all()
     assert (first != other).any()
+
+
+def test_names_are_matched_by_meaning_and_never_when_in_doubt() -> None:
+    onto = ("tench, Tinca tinca", "polar bear", "crane", "crane, bird", "maillot, suit", "maillot, tank suit", "Red")
+    names = ("Tench", "tinca_tinca", "Polar_Bear", "crane", "CRANE", "maillot", "red", "yak")
+    assert match_names(names, onto) == (
+        "tench, Tinca tinca",
+        "tench, Tinca tinca",
+        "polar bear",
+        "crane",
+        "crane",
+        "maillot",
+        "Red",
+        "yak",
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from chiasm.core.errors import BrokenPictureError, TooManyBrokenError
 from chiasm.core.example import Example, Source
 from chiasm.core.predictors import Embeddings
 from chiasm.data.decode import decode, read_file
+from chiasm.ops.vectors import unit_rows
 
 
 class Folder:
@@ -42,6 +43,37 @@ class Folder:
         return read_file(self.root / self._keys[index], self._keys[index]).hex()
 
 
+class ColourWords:
+    """Text as the mean of the colours that it names, in the space of `ColourEncoder`; remembers what it was asked."""
+
+    COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "purple": (0.7, 0, 0.7), "grey": (1, 1, 1)}
+
+    def __init__(self, logit_scale: float = 10.0, logit_bias: float | None = None) -> None:
+        self.logit_scale = logit_scale
+        self.logit_bias = logit_bias
+        self.seen: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        self.seen += texts
+        named = [[colour for word, colour in self.COLOURS.items() if word in text] for text in texts]
+        # Words beside the colours pull a little aside, so that each template counts.
+        found = [
+            np.mean(colours or [(1, 1, 1)], axis=0) + 0.01 * len(text)
+            for colours, text in zip(named, texts, strict=True)
+        ]
+        return unit_rows(np.array(found, np.float32))[0]
+
+
+class OwnColours:
+    """The classes of a model that was trained on bright and dark pictures: it reads the length of vectors."""
+
+    classes = ("bright, light", "dark")
+
+    def probabilities(self, vectors: np.ndarray) -> np.ndarray:
+        bright = 1 / (1 + np.exp(-20 * (np.linalg.norm(vectors, axis=1) - 0.6)))
+        return np.stack([bright, 1 - bright], axis=1)
+
+
 class ColourEncoder:
     """Mean colour as a vector; remembers which pictures it embedded."""
 
@@ -50,8 +82,8 @@ class ColourEncoder:
         self.fingerprint = fingerprint
         self.embed_dim = 3
         self.seen: list[str] = []
-        self.text = None
-        self.own_classes = None
+        self.text: ColourWords | None = None
+        self.own_classes: OwnColours | None = None
 
     def embed(self, source: Source) -> Embeddings:
         vectors, keys, labels, skipped = [], [], [], []
@@ -67,10 +99,9 @@ class ColourEncoder:
             labels.append(-1 if example.label is None else example.label)
         if len(skipped) > 0.1 * len(source):
             raise TooManyBrokenError("mostly readable pictures", f"{len(skipped)} are broken", "repair them")
-        array = np.array(vectors, dtype=np.float32).reshape(len(keys), 3)
-        norms = np.ones(len(keys), np.float32)
+        units, norms = unit_rows(np.array(vectors, dtype=np.float32).reshape(len(keys), 3))
         labelled = np.array(labels, dtype=np.int64)
-        return Embeddings(array, norms, tuple(keys), labelled, source.classes, tuple(skipped))
+        return Embeddings(units, norms, tuple(keys), labelled, source.classes, tuple(skipped))
 
 
 Painter = Callable[[str, tuple[int, int, int]], Path]
@@ -79,6 +110,27 @@ Painter = Callable[[str, tuple[int, int, int]], Path]
 @pytest.fixture
 def encoder() -> ColourEncoder:
     return ColourEncoder()
+
+
+@pytest.fixture
+def reading() -> ColourEncoder:
+    """A model that also reads text."""
+    model = ColourEncoder()
+    model.text = ColourWords()
+    return model
+
+
+@pytest.fixture
+def words() -> type[ColourWords]:
+    return ColourWords
+
+
+@pytest.fixture
+def trained() -> ColourEncoder:
+    """A model with classes of its own."""
+    model = ColourEncoder()
+    model.own_classes = OwnColours()
+    return model
 
 
 @pytest.fixture

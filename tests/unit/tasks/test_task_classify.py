@@ -47,7 +47,7 @@ def unknown(paint, tmp_path):
 
 
 def test_answers_without_known_truth(encoder, folder, colours, unknown, learner) -> None:
-    record = classify(encoder, folder(colours), folder(unknown), learner)
+    record = classify(encoder, folder(unknown), examples=folder(colours), learner=learner)
     assert [(answer.key, answer.label, answer.runner_up) for answer in record.predictions] == [
         ("a.png", "red", "blue"),
         ("b.png", "blue", "red"),
@@ -66,7 +66,7 @@ def test_accuracy_goes_by_names_when_a_class_is_missing(encoder, folder, colours
     # "red" is class 1 of the examples and class 0 of the data.
     paint("test/red/a.png", (250, 0, 0))
     paint("test/red/b.png", (0, 0, 250))
-    record = classify(encoder, folder(colours), folder(tmp_path / "test"), learner)
+    record = classify(encoder, folder(tmp_path / "test"), examples=folder(colours), learner=learner)
     assert record.accuracy == Estimate(value=0.5, low=0, high=1)
     assert record.num_scored == 2
     assert [answer.truth for answer in record.predictions] == ["red", "red"]
@@ -75,51 +75,51 @@ def test_accuracy_goes_by_names_when_a_class_is_missing(encoder, folder, colours
 def test_other_classes_give_no_accuracy(encoder, folder, colours, paint, tmp_path, learner) -> None:
     paint("test/red/a.png", (250, 0, 0))
     paint("test/yak/b.png", (0, 0, 250))
-    record = classify(encoder, folder(colours), folder(tmp_path / "test"), learner)
+    record = classify(encoder, folder(tmp_path / "test"), examples=folder(colours), learner=learner)
     assert (record.accuracy, record.num_scored) == (None, 0)
 
 
 def test_shots_are_drawn_per_class_by_seed(encoder, folder, colours, unknown, learner) -> None:
-    classify(encoder, folder(colours), folder(unknown), learner, shots=3, seed=1)
+    classify(encoder, folder(unknown), examples=folder(colours), learner=learner, shots=3, seed=1)
     assert learner.labels == [0, 0, 0, 1, 1, 1]
     first = encoder.seen[:6]
     # Only what is used is embedded.
     assert len(encoder.seen) == 8
     encoder.seen.clear()
-    classify(encoder, folder(colours), folder(unknown), learner, shots=3, seed=1)
+    classify(encoder, folder(unknown), examples=folder(colours), learner=learner, shots=3, seed=1)
     assert encoder.seen[:6] == first
     encoder.seen.clear()
-    classify(encoder, folder(colours), folder(unknown), learner, shots=3, seed=2)
+    classify(encoder, folder(unknown), examples=folder(colours), learner=learner, shots=3, seed=2)
     assert encoder.seen[:6] != first
 
 
 def test_more_shots_than_pictures_uses_all(encoder, folder, colours, unknown, learner) -> None:
     (colours / "red" / "00.png").unlink()
-    record = classify(encoder, folder(colours), folder(unknown), learner, shots=12)
+    record = classify(encoder, folder(unknown), examples=folder(colours), learner=learner, shots=12)
     assert record.num_examples == {"blue": 12, "red": 11}
 
 
 def test_what_was_learnt_from_is_not_counted_as_recognised(encoder, folder, colours, learner) -> None:
-    record = classify(encoder, folder(colours), folder(colours), learner, shots=5)
+    record = classify(encoder, folder(colours), examples=folder(colours), learner=learner, shots=5)
     assert (record.num_scored, len(record.predictions)) == (14, 24)
-    everything = classify(encoder, folder(colours), folder(colours), learner)
+    everything = classify(encoder, folder(colours), examples=folder(colours), learner=learner)
     assert (everything.accuracy, everything.num_scored) == (None, 0)
 
 
 def test_unlabelled_pictures_among_the_examples_are_left_out(encoder, folder, colours, paint, unknown, learner) -> None:
     paint("photos/loose.png", (9, 9, 9))
-    classify(encoder, folder(colours), folder(unknown), learner)
+    classify(encoder, folder(unknown), examples=folder(colours), learner=learner)
     assert sorted(learner.labels) == [0] * 12 + [1] * 12
 
 
 def test_a_single_class_has_no_runner_up(encoder, folder, colours, unknown, learner) -> None:
     shutil.rmtree(colours / "blue")
-    record = classify(encoder, folder(colours), folder(unknown), learner)
+    record = classify(encoder, folder(unknown), examples=folder(colours), learner=learner)
     assert [(answer.label, answer.runner_up) for answer in record.predictions] == [("red", None)] * 2
 
 
 def test_predictions_to_a_table(encoder, folder, colours, unknown, learner, tmp_path) -> None:
-    record = classify(encoder, folder(colours), folder(unknown), learner, out=tmp_path / "answers.csv")
+    record = classify(encoder, folder(unknown), examples=folder(colours), learner=learner, out=tmp_path / "answers.csv")
     assert record.predictions == ()
     with (tmp_path / "answers.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -129,22 +129,24 @@ def test_predictions_to_a_table(encoder, folder, colours, unknown, learner, tmp_
 
 def test_skipped_pictures_are_reported(encoder, folder, colours, unknown, learner) -> None:
     (colours / "red" / "bad.png").write_bytes(b"no picture")
-    assert list(classify(encoder, folder(colours), folder(unknown), learner).skipped) == ["red/bad.png"]
+    assert list(classify(encoder, folder(unknown), examples=folder(colours), learner=learner).skipped) == [
+        "red/bad.png"
+    ]
 
 
 def test_bad_input_is_told_in_one_line(encoder, folder, colours, unknown, learner, tmp_path) -> None:
     labelled, plain = folder(colours), folder(unknown)
     with pytest.raises(InputError, match="examples with classes.*own folder"):
-        classify(encoder, plain, labelled, learner)
+        classify(encoder, labelled, examples=plain, learner=learner)
     with pytest.raises(InputError, match="at least one shot"):
-        classify(encoder, labelled, plain, learner, shots=0)
+        classify(encoder, plain, examples=labelled, learner=learner, shots=0)
     with pytest.raises(InputError, match="at least one bootstrap draw"):
-        classify(encoder, labelled, plain, learner, bootstrap=0)
+        classify(encoder, plain, examples=labelled, learner=learner, bootstrap=0)
     with pytest.raises(InputError, match=r"ending in \.csv or \.parquet"):
-        classify(encoder, labelled, plain, learner, out=tmp_path / "answers.txt")
+        classify(encoder, plain, examples=labelled, learner=learner, out=tmp_path / "answers.txt")
     (colours / "yak").mkdir()
     with pytest.raises(InputError, match="an example of each class .* but 'yak' has none"):
-        classify(encoder, folder(colours), plain, learner)
+        classify(encoder, plain, examples=folder(colours), learner=learner)
     assert encoder.seen == []
 
 
@@ -152,4 +154,4 @@ def test_a_class_whose_pictures_are_all_broken_is_named(encoder, folder, colours
     (colours / "yak").mkdir()
     (colours / "yak" / "bad.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="a readable example of each class .* but 'yak' has none"):
-        classify(encoder, folder(colours), folder(unknown), learner)
+        classify(encoder, folder(unknown), examples=folder(colours), learner=learner)

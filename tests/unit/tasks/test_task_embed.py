@@ -36,7 +36,8 @@ def test_parquet_holds_everything(encoder, folder, colours, tmp_path) -> None:
     assert table["key"].to_pylist()[0] == "blue/00.png"
     assert table["class"].to_pylist() == ["blue"] * 12 + ["red"] * 12
     assert table["label"].to_pylist() == [0] * 12 + [1] * 12
-    np.testing.assert_allclose(table["vector"].to_pylist()[12], [200 / 255, 0, 20 / 255], atol=1e-6)
+    expected = np.array([200, 0, 20]) / np.linalg.norm([200, 0, 20])
+    np.testing.assert_allclose(table["vector"].to_pylist()[12], expected, atol=1e-6)
     shared = json.loads(table.schema.metadata[b"chiasm"])
     assert (shared["fingerprint"], shared["classes"]) == ("f1", ["blue", "red"])
 

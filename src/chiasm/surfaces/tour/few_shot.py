@@ -41,7 +41,10 @@ def few_shot(tour: Tour) -> Section:
         "pixels, logistic": (RawPixels(), Logistic().build()),
     }
     answers = {
-        name: [classify(model, examples, asked, learner, shots=shots, seed=tour.seed, bootstrap=500) for shots in SHOTS]
+        name: [
+            classify(model, asked, examples=examples, learner=learner, shots=shots, seed=tour.seed, bootstrap=500)
+            for shots in SHOTS
+        ]
         for name, (model, learner) in ways.items()
     }
     for name, results in answers.items():

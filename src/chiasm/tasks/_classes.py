@@ -1,0 +1,171 @@
+"""The three ways to know classes: names in words, examples of each, or what a model was trained to tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from chiasm.core.errors import InputError
+from chiasm.core.example import Source, Subset
+from chiasm.core.predictors import Classifier, Embeddings, Encoder, Learner, TextEncoder
+from chiasm.core.seeds import stream
+from chiasm.data.prompts import ClassNames, Templates, check_names, check_templates, prompts
+from chiasm.ops.labels import rank_in_class
+from chiasm.ops.zero_shot import SigmoidOfCosines, SoftmaxOfCosines, class_vectors
+
+# Sentences embedded at once: 8,192 vectors of 1,024 numbers are 32 MB.
+_PROMPTS_AT_ONCE = 8192
+
+Origin = Literal["labels", "examples", "model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Classes, and what tells them apart.
+
+    Attributes:
+        origin: what they are known from.
+        classes: their names, in the order of the probabilities.
+        probabilities: of each class for each picture.
+        independent: True where each class is judged on its own, so that probabilities need not sum to 1.
+        num_examples: pictures learnt from, by class; empty without examples.
+        learnt: keys of those pictures.
+        skipped: those that could not be read, and why.
+    """
+
+    origin: Origin
+    classes: tuple[str, ...]
+    probabilities: Callable[[Embeddings], Float[np.ndarray, "B K"]]
+    independent: bool = False
+    num_examples: dict[str, int] = field(default_factory=dict)
+    learnt: frozenset[str] = frozenset()
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def from_labels(model: Encoder, labels: ClassNames, templates: Templates) -> Known:
+    """Classes known by their names: a picture is compared with sentences about each.
+
+    Raises:
+        InputError: the model reads no text, or the names or templates are none.
+    """
+    text = reader(model, "give examples (pictures with classes), or take a model that was tied to language")
+    names = check_names(labels, "labels")
+    templates = check_templates(templates, "templates")
+    if text.logit_bias is None and len(names) < 2:
+        raise InputError(
+            "at least two classes to choose from", f"only {', '.join(names)} came", "name another class too"
+        )
+    vectors = _describe(text, names, templates)
+    if text.logit_bias is None:
+        return Known("labels", names, _of_units(SoftmaxOfCosines(vectors, text.logit_scale)))
+    classifier = SigmoidOfCosines(vectors, text.logit_scale, text.logit_bias)
+    return Known("labels", names, _of_units(classifier), independent=True)
+
+
+def from_examples(model: Encoder, examples: Source, learner: Learner | None, shots: int | None, seed: int) -> Known:
+    """Classes known by examples: a classifier is fitted on their vectors.
+
+    Raises:
+        InputError: the examples have no classes or a class without a readable picture, or a number is out of range.
+        TooManyBrokenError: more of the pictures are broken than is tolerated.
+    """
+    if learner is None:
+        raise InputError("a learner for the examples", "none came", "pass one of chiasm.adapt, logistic for instance")
+    known = model.embed(_draw(examples, shots, seed))
+    counts = _count(known.labels, examples, "a readable example")
+    classifier = learner.fit(known.vectors, known.labels, len(examples.classes))
+    return Known(
+        "examples",
+        examples.classes,
+        _of_units(classifier),
+        num_examples=dict(zip(examples.classes, counts.tolist(), strict=True)),
+        learnt=frozenset(known.keys),
+        skipped=known.skipped,
+    )
+
+
+def from_model(model: Encoder, data: Source) -> Known:
+    """The classes that a model was trained on.
+
+    Raises:
+        InputError: it has none; the classes of `data` are offered, where a model that reads text could be asked.
+    """
+    own = model.own_classes
+    if own is not None:
+        return Known("model", own.classes, lambda asked: own.probabilities(asked.vectors * asked.norms[:, None]))
+    words = "labels (names of classes) or " if model.text is not None else ""
+    offered = f"; {data.name} has {','.join(data.classes[:5])}" if words and data.classes else ""
+    raise InputError(
+        "to know the classes",
+        f"{model.name} has none of its own",
+        f"give {words}examples (pictures with classes){offered}",
+    )
+
+
+def reader(model: Encoder, otherwise: str) -> TextEncoder:
+    """The side of a model that reads text; `otherwise` says in the error what to do without one.
+
+    Raises:
+        InputError: there is none.
+    """
+    if model.text is None:
+        raise InputError("a model that reads text", f"{model.name} sees pictures only", otherwise)
+    return model.text
+
+
+def _of_units(classifier: Classifier) -> Callable[[Embeddings], Float[np.ndarray, "B K"]]:
+    """Most classifiers read vectors of length 1."""
+    return lambda asked: classifier.probabilities(asked.vectors)
+
+
+def _describe(text: TextEncoder, names: Sequence[str], templates: Templates) -> Float[np.ndarray, "K D"]:
+    """One vector per class, the mean over its sentences; some classes at a time, since 80 sentences each are many."""
+    step = max(_PROMPTS_AT_ONCE // len(templates), 1)
+    parts = []
+    for start in range(0, len(names), step):
+        some = names[start : start + step]
+        vectors = text.embed([prompt for name in some for prompt in prompts(name, templates)])
+        parts.append(class_vectors(vectors.reshape(len(some), len(templates), vectors.shape[1])))
+    return np.concatenate(parts)
+
+
+def _draw(examples: Source, shots: int | None, seed: int) -> Source:
+    """The examples to learn from: those with a class, or some of each class.
+
+    Raises:
+        InputError: there are no classes, a class is empty, or fewer than one shot is asked for.
+    """
+    if not examples.classes:
+        raise InputError(
+            "examples with classes", f"{examples.name} has none", "put the pictures of each class into its own folder"
+        )
+    if shots is not None and shots < 1:
+        raise InputError("at least one shot per class", f"{shots} came", "ask for one or more, or leave it out for all")
+    positions = range(len(examples))
+    labels = np.array([-1 if (label := examples.label(position)) is None else label for position in positions], int)
+    chosen = labels >= 0
+    _count(labels[chosen], examples, "an example")
+    if shots is not None:
+        chosen &= rank_in_class(labels, stream(seed, "shots")) < shots
+    return Subset(examples, np.flatnonzero(chosen).tolist(), examples.name)
+
+
+def _count(labels: Int[np.ndarray, " B"], examples: Source, what: str) -> Int[np.ndarray, " K"]:
+    """How often each class occurs; `what` says in the error what a class lacks.
+
+    Raises:
+        InputError: a class does not occur.
+    """
+    counts = np.bincount(labels, minlength=len(examples.classes))
+    if (counts == 0).any():
+        empty = examples.classes[int(counts.argmin())]
+        raise InputError(
+            f"{what} of each class in {examples.name}",
+            f"{empty!r} has none",
+            "add a picture of it or remove the class",
+        )
+    return counts
