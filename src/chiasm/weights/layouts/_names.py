@@ -58,15 +58,40 @@ def positions_apart(
 ) -> dict[str, Tensor]:
     """Move the positions of tokens that stand before the patches into these tokens, where they are the same sum.
 
+    Where one of them is missing, nothing is moved: the loading fails with its name.
+
     Args:
-        tensors: as renamed; the table is `[1 P+N D]` or `[P+N D]`, tokens are of D numbers in any shape.
+        tensors: as renamed; the table is `[1 P+N D]` or `[P+N D]`, tokens are in any shape, one or several
+            under a name.
         table: name of the table of positions.
         prefix: names of the tokens, in the order of their positions.
     """
+    if any(name not in tensors for name in (table, *prefix)):
+        return tensors
     found = dict(tensors)
     width = found[table].shape[-1]
     positions = found[table].reshape(1, -1, width)
-    for place, name in enumerate(prefix):
-        found[name] = found[name].reshape(1, 1, width) + positions[:, place : place + 1]
-    found[table] = positions[:, len(prefix) :]
+    place = 0
+    for name in prefix:
+        tokens = found[name].reshape(1, -1, width)
+        found[name] = tokens + positions[:, place : place + tokens.shape[1]]
+        place += tokens.shape[1]
+    found[table] = positions[:, place:]
     return found
+
+
+def as_tokens(tensors: dict[str, Tensor], *names: str) -> dict[str, Tensor]:
+    """Tokens of the shape `[D]`, `[R D]` or `[1 R D]` as `[1 R D]`; where there are none of a name, it is left out."""
+    found = dict(tensors)
+    for name in names:
+        if name in tensors and not tensors[name].numel():
+            del found[name]
+        elif name in tensors:
+            found[name] = tensors[name].reshape(1, -1, tensors[name].shape[-1])
+    return found
+
+
+def parted(tensors: dict[str, Tensor], beginning: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Tensors whose names begin with `beginning`, named without it, and all others."""
+    ours = {name.removeprefix(beginning): tensor for name, tensor in tensors.items() if name.startswith(beginning)}
+    return ours, {name: tensor for name, tensor in tensors.items() if not name.startswith(beginning)}
