@@ -41,7 +41,7 @@ _DEFAULTS: dict[str, Any] = {
     "pos_embed_jitter": None,
     "pos_embed_rescale": 2.0,
 }
-_BIASES = {
+_BIASES: dict[tuple[Any, ...], dict[str, bool]] = {
     (True, False, True): {"qkv_bias": True, "key_bias": False},
     (True, True, True): {"qkv_bias": True},
     (False, False, False): {"qkv_bias": False},
@@ -93,13 +93,12 @@ def translate(tensors: dict[str, Tensor], reading: Reading) -> dict[str, Tensor]
 
 
 def _biases(settings: dict[str, Any]) -> dict[str, bool]:
-    wanted = tuple(bool(settings[f"{part}_bias"]) for part in ("query", "key", "value"))
-    known = _BIASES.get(wanted)
+    names = ("query_bias", "key_bias", "value_bias")
+    wanted = {name: settings[name] for name in names}
+    known = _BIASES.get(tuple(wanted.values()))
     if known is None:
-        came = ", ".join(f"{part}_bias {has}" for part, has in zip(("query", "key", "value"), wanted, strict=True))
-        raise InputError(
-            "a bias for queries and values, or for none, in its settings", came, "choose another checkpoint"
-        )
+        came = ", ".join(f"{name} {has}" for name, has in wanted.items())
+        raise InputError("a bias for queries and values, or for none, in its settings", came, "choose another one")
     return known
 
 
