@@ -13,20 +13,31 @@ from typing import Any
 from pydantic import BeforeValidator
 
 from chiasm.core.config import Config
+from chiasm.core.errors import InputError
 from chiasm.core.registry import Registry
 
 KEY = "family"
 
 
-def reader(registry: Registry) -> Callable[[Any], Any]:
-    """A pydantic validator that turns `{"family": name, ...}` into that entry's `Config`; a `Config` passes."""
+def reader(registry: Registry, base: type[Config], what: str) -> Callable[[Any], Any]:
+    """A pydantic validator that turns `{"family": name, ...}` into that entry's `Config`; a `Config` passes.
+
+    Args:
+        registry: of the kinds.
+        base: what the `Config` of an entry must be derived from to be taken.
+        what: such an entry in words, for the error ("a trunk for pictures").
+    """
 
     def read(value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
         settings = dict(value)
         name = settings.pop(KEY, None)
-        return registry.config(str(name)).parse(settings, f"the {registry.kind} {name}")
+        config = registry.config(str(name))
+        if not issubclass(config, base):
+            fitting = [known for known in registry.names() if issubclass(registry.config(known), base)]
+            raise InputError(f"{what} ({', '.join(fitting)})", f"{name!r} is another kind", "choose one of these")
+        return config.parse(settings, f"the {registry.kind} {name}")
 
     return read
 

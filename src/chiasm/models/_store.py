@@ -22,15 +22,21 @@ SHOWN_KEYS = 30
 ModelT = TypeVar("ModelT", bound=Model)
 
 
-def save_model(model: Model, folder: Path, card: Card) -> artefact.Artefact:
+def save_model(model: Model, folder: Path, card: Card, tokenizer: str | None = None) -> artefact.Artefact:
     """Write a model as an artefact.
+
+    Args:
+        model: what to write.
+        folder: where.
+        card: where it came from.
+        tokenizer: JSON text of the tokenizer of a model that reads text.
 
     Raises:
         InputError: the disk is full or cannot be written.
     """
     kind = type(model).__module__.rsplit(".", 1)[-1]
     config = model.config.model_dump(mode="json")
-    return artefact.save(folder, kind, config, model.tasks, model.state_dict(), card)
+    return artefact.save(folder, kind, config, model.tasks, model.state_dict(), card, tokenizer)
 
 
 def keep(stored: Stored, model: Model, tensors: Mapping[str, Tensor], folder: Path, card: Card) -> artefact.Artefact:

@@ -11,6 +11,7 @@ from chiasm.core.protocols import Model
 from chiasm.data.fits import AnyFit, CentreCrop
 from chiasm.heads import pool as pools
 from chiasm.heads.classes import ClassHead
+from chiasm.models.text_encoder import Texts
 from chiasm.trunks import AnyTrunk
 
 
@@ -25,6 +26,11 @@ class PictureModel(Model):
     @property
     def own_head(self) -> ClassHead | None:
         """Vectors to the classes that the model itself was trained on; None where it was not."""
+        return None
+
+    @property
+    def texts(self) -> Texts | None:
+        """Texts to vectors in the space of the pictures; None where the model was not tied to language."""
         return None
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from chiasm.core.example import Source
-from chiasm.core.predictors import Embeddings, TextEncoder
+from chiasm.core.predictors import Embeddings
 from chiasm.core.seeds import derive
 from chiasm.data.pictures import PictureBatch, PictureLoader
 from chiasm.data.skipped import Skipped
@@ -22,6 +22,7 @@ from chiasm.models._store import load_model
 from chiasm.models.encoder import PictureModel
 from chiasm.ops.vectors import unit_rows
 from chiasm.serve._cache import FeatureCache
+from chiasm.serve.text import ServedText, no_vocabulary
 from chiasm.weights.find import find
 
 BATCH_SIZE = 64
@@ -35,11 +36,17 @@ class PictureEncoder:
         name: how a person calls it.
         fingerprint: of its weights and settings; a function, since to tell it may mean to read the weights once more.
         device: where it computes.
+        vocabulary: JSON text of the tokenizer of a model that reads text; a function, asked for with the first text.
     """
 
-    text: TextEncoder | None = None
-
-    def __init__(self, model: PictureModel, name: str, fingerprint: Callable[[], str], device: torch.device) -> None:
+    def __init__(
+        self,
+        model: PictureModel,
+        name: str,
+        fingerprint: Callable[[], str],
+        device: torch.device,
+        vocabulary: Callable[[], str] = no_vocabulary,
+    ) -> None:
         self.name = name
         self.embed_dim = model.encoder.embed_dim
         self._fingerprint = cache(fingerprint)
@@ -48,6 +55,18 @@ class PictureEncoder:
         self._device = device
         self._autocast = choose("auto", device).precision == "bf16-mixed"
         self._cache = FeatureCache()
+        texts = self._model.texts
+        self.text = None if texts is None else ServedText(texts, name, vocabulary, device)
+
+    @property
+    def model(self) -> PictureModel:
+        """The model itself, on `device`."""
+        return self._model
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._device
 
     @property
     def fingerprint(self) -> str:
@@ -67,7 +86,8 @@ class PictureEncoder:
             TooManyBrokenError: more of the source is broken than is tolerated.
         """
         skipped = Skipped()
-        loader = PictureLoader(source, self._encoder.trunk.image_size, BATCH_SIZE, skipped, self._encoder.fit)
+        fit = self._encoder.fit
+        loader = PictureLoader(source, fit.side_px(self._encoder.trunk.image_size), BATCH_SIZE, skipped, fit)
         found: list[np.ndarray] = []
         keys: list[str] = []
         labels: list[np.ndarray] = []
@@ -124,7 +144,8 @@ def open_encoder(name: str) -> PictureEncoder:
         InputError: nothing usable is there, or the model does not embed pictures.
     """
     stored = find(name)
-    return PictureEncoder(load_model(stored, PictureModel), name, lambda: stored.fingerprint, best_device())
+    model = load_model(stored, PictureModel)
+    return PictureEncoder(model, name, lambda: stored.fingerprint, best_device(), stored.tokenizer)
 
 
 def untrained_encoder(name: str, seed: int) -> PictureEncoder:
@@ -139,7 +160,7 @@ def untrained_encoder(name: str, seed: int) -> PictureEncoder:
         torch.manual_seed(derive(seed, "untrained"))
         model = config.build()
     fingerprint = f"{stored.fingerprint}-untrained-{seed}"
-    return PictureEncoder(model, f"{name}, untrained", lambda: fingerprint, best_device())
+    return PictureEncoder(model, f"{name}, untrained", lambda: fingerprint, best_device(), stored.tokenizer)
 
 
 def best_device() -> torch.device:

@@ -26,6 +26,7 @@ from chiasm.core.files import read_json, read_text
 from chiasm.core.tensors import read_shapes, read_tensors
 from chiasm.weights.layouts import Reading, layout_of
 from chiasm.weights.stored import Origin, Stored
+from chiasm.weights.vocabulary import vocabulary_in
 
 _WEIGHTS = ("model.safetensors", "open_clip_model.safetensors", "diffusion_pytorch_model.safetensors")
 _SHARDS = "model.safetensors.index.json"
@@ -174,7 +175,7 @@ class Foreign(Stored):
         folder = self.checkpoint.folder
         if folder is None:
             raise InputError("a tokenizer beside the weights", f"{self.name} is a single file", "name its whole folder")
-        return read_text(folder / "tokenizer.json", f"the tokenizer of {self.name}")
+        return vocabulary_in(folder, self.name)
 
 
 def _understood(checkpoint: Checkpoint) -> tuple[str, ModuleType]:

@@ -1,0 +1,83 @@
+"""Texts into numbers of tokens, by a model's own vocabulary: cleaned, cut, ended and padded as in its training.
+
+The vocabulary is the JSON text that the library `tokenizers` reads. How texts are cleaned before, and what they are
+filled up with, are settings of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int64
+from pydantic import Field
+from torch import Tensor
+
+from chiasm.core.config import Config as BaseConfig
+from chiasm.core.errors import InputError
+from chiasm.data._cleaning import STEPS, Step
+
+
+class Tokenizer:
+    """Texts in, rows of tokens of one length out.
+
+    Args:
+        vocabulary: JSON text of a tokenizer.
+        context_length: tokens of every text: longer ones are cut before their end token, shorter ones filled up.
+        padding: number of the token that they are filled up with.
+        cleaning: what is done to a text first.
+
+    Raises:
+        InputError: the vocabulary cannot be read.
+    """
+
+    def __init__(self, vocabulary: str, context_length: int, padding: int, cleaning: Sequence[Step]) -> None:
+        # Imported late: a model that reads no text needs none.
+        from tokenizers import Tokenizer as Vocabulary
+
+        try:
+            self._vocabulary = Vocabulary.from_str(vocabulary)
+        except Exception as error:
+            # The library raises nothing more special.
+            raise InputError("a tokenizer in JSON", f"it cannot be read ({error})", "copy it again") from None
+        self._vocabulary.no_padding()
+        self._vocabulary.enable_truncation(context_length)
+        self.context_length = context_length
+        self.vocab_size = self._vocabulary.get_vocab_size()
+        self._padding = padding
+        self._cleaning = [STEPS[step] for step in cleaning]
+
+    def __call__(self, texts: Sequence[str]) -> Int64[Tensor, "B T"]:
+        """The tokens of texts, `context_length` of each."""
+        found = self._vocabulary.encode_batch([self._cleaned(text) for text in texts])
+        tokens = torch.full((len(texts), self.context_length), self._padding, dtype=torch.int64)
+        for row, encoding in zip(tokens, found, strict=True):
+            row[: len(encoding.ids)] = torch.tensor(encoding.ids, dtype=torch.int64)
+        return tokens
+
+    def _cleaned(self, text: str) -> str:
+        # Lone surrogates, as file names may hold them, are no text to any tokenizer.
+        text = text.encode("utf-8", errors="replace").decode()
+        for step in self._cleaning:
+            text = step(text)
+        return text
+
+
+class Config(BaseConfig):
+    """Settings of a tokenizer, all but its vocabulary.
+
+    Attributes:
+        padding: number of the token that short texts are filled up with.
+        cleaning: what is done to a text first, in this order.
+    """
+
+    padding: int = Field(default=0, ge=0)
+    cleaning: tuple[Step, ...] = ()
+
+    def build(self, vocabulary: str, context_length: int) -> Tokenizer:
+        """Make the tokenizer from its vocabulary.
+
+        Raises:
+            InputError: the vocabulary cannot be read.
+        """
+        return Tokenizer(vocabulary, context_length, self.padding, self.cleaning)

@@ -1,0 +1,102 @@
+"""Vectors of the tokens of a text into one: that of the end token, or of the last place.
+
+Paper: Radford et al., 2021, arXiv 2103.00020, section 2.4 (end token); Zhai et al., 2023, arXiv 2303.15343, section 3
+(last place, where padding stands unless the text is long).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float, Int64
+from pydantic import Field
+from torch import Tensor, nn
+
+from chiasm.core.choice import usually
+from chiasm.core.config import Config as BaseConfig
+
+
+class TextPool(nn.Module, ABC):
+    """Base of all kinds."""
+
+    @abstractmethod
+    def places(self, tokens: Int64[Tensor, "B T"]) -> Int64[Tensor, " B"]:
+        """Which token's vector stands for each text."""
+
+    def forward(self, vectors: Float[Tensor, "B T D"], tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "B D"]:
+        """One vector per text.
+
+        Args:
+            vectors: of the tokens.
+            tokens: their numbers.
+        """
+        return vectors[torch.arange(len(tokens), device=tokens.device), self.places(tokens)]
+
+
+class EndToken(TextPool):
+    """The first end token; the first token of a text that has none.
+
+    Args:
+        end_token: its number.
+    """
+
+    def __init__(self, end_token: int) -> None:
+        super().__init__()
+        self.end_token = end_token
+
+    def places(self, tokens: Int64[Tensor, "B T"]) -> Int64[Tensor, " B"]:
+        return (tokens == self.end_token).int().argmax(dim=1)
+
+
+class HighestToken(TextPool):
+    """The first of the tokens with the highest number, which the end token of CLIP's own vocabulary is."""
+
+    def places(self, tokens: Int64[Tensor, "B T"]) -> Int64[Tensor, " B"]:
+        return tokens.argmax(dim=1)
+
+
+class LastPlace(TextPool):
+    """Whatever stands in the last place."""
+
+    def places(self, tokens: Int64[Tensor, "B T"]) -> Int64[Tensor, " B"]:
+        return torch.full_like(tokens[:, 0], tokens.shape[1] - 1)
+
+
+class ByEndToken(BaseConfig):
+    """Settings of `EndToken`.
+
+    Attributes:
+        end_token: its number.
+    """
+
+    kind: Literal["end_token"] = "end_token"
+    end_token: int = Field(ge=0)
+
+    def build(self) -> TextPool:
+        return EndToken(self.end_token)
+
+
+class ByHighestToken(BaseConfig):
+    """Settings of `HighestToken`."""
+
+    kind: Literal["highest_token"] = "highest_token"
+
+    def build(self) -> TextPool:
+        return HighestToken()
+
+
+class ByLastPlace(BaseConfig):
+    """Settings of `LastPlace`."""
+
+    kind: Literal["last_place"] = "last_place"
+
+    def build(self) -> TextPool:
+        return LastPlace()
+
+
+AnyTextPool = Annotated[
+    ByEndToken | ByHighestToken | ByLastPlace, Field(discriminator="kind"), usually("highest_token")
+]
+"""A field that holds the settings of any kind."""

@@ -1,0 +1,109 @@
+"""The text transformer: the text sides of CLIP and SigLIP are cases of it.
+
+Paper: Radford et al., 2021, arXiv 2103.00020, section 2.4 (tokens look back only); Zhai et al., 2023, arXiv 2303.15343,
+section 3 (all tokens see all, padding too).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from chiasm.core.errors import InputError
+from chiasm.core.protocols import TextTrunk, TextTrunkConfig
+from chiasm.layers.attention import attend, attend_back
+from chiasm.layers.block import Block, BlockSettings
+from chiasm.layers.initialise import AnyInitialisation, Normal, initialise
+
+
+class TextTransformer(TextTrunk):
+    """A vector per token, learned positions, pre-norm blocks, a final norm.
+
+    Args:
+        token_embedding: a vector for each token of the vocabulary.
+        context_length: most tokens of a text.
+        blocks: the blocks.
+        looks_back: whether their tokens see only those before them.
+        norm: after the last block.
+    """
+
+    def __init__(
+        self,
+        *,
+        token_embedding: nn.Embedding,
+        context_length: int,
+        blocks: Sequence[Block],
+        looks_back: bool,
+        norm: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.vocab_size = token_embedding.num_embeddings
+        self.embed_dim = token_embedding.embedding_dim
+        self.context_length = context_length
+        self.looks_back = looks_back
+        self.token_embedding = token_embedding
+        self.positions = nn.Parameter(torch.empty(context_length, self.embed_dim))
+        nn.init.normal_(token_embedding.weight, std=0.02)
+        nn.init.normal_(self.positions, std=0.01)
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = norm
+
+    def forward(self, tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+        """Encode texts of at most `context_length` tokens, each from 0 to `vocab_size` - 1.
+
+        Raises:
+            ValueError: there are more tokens.
+        """
+        length = tokens.shape[1]
+        if length > self.context_length:
+            raise ValueError(f"texts must be at most {self.context_length} tokens long, but {length} came")
+        vectors = self.token_embedding(tokens) + self.positions[:length]
+        for block in self.blocks:
+            vectors = block(vectors)
+        return self.norm(vectors)
+
+
+class Config(BlockSettings, TextTrunkConfig):
+    """Settings of a text transformer; those of its blocks are described in `BlockSettings`.
+
+    Attributes:
+        vocab_size: how many different tokens there are.
+        context_length: most tokens of a text.
+        embed_dim: width of the vectors.
+        depth: number of blocks.
+        num_heads: attention heads per block.
+        looks_back: whether a token sees only those before it (CLIP) or all (SigLIP).
+        initialisation: of the linear maps: normal (default) or xavier.
+    """
+
+    vocab_size: int = Field(default=49_408, gt=0)
+    context_length: int = Field(default=77, gt=0)
+    embed_dim: int = Field(default=512, gt=0)
+    depth: int = Field(default=12, gt=0)
+    num_heads: int = Field(default=8, gt=0)
+    looks_back: bool = True
+    initialisation: AnyInitialisation = Normal()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Config:
+        width, heads = self.embed_dim, self.num_heads
+        if width % heads:
+            raise InputError("a num_heads that divides embed_dim", f"{heads} does not divide {width}", "change one")
+        return self
+
+    def build(self) -> TextTransformer:
+        """Make the trunk; its weights are drawn from PyTorch's generator."""
+        look = attend_back if self.looks_back else attend
+        trunk = TextTransformer(
+            token_embedding=nn.Embedding(self.vocab_size, self.embed_dim),
+            context_length=self.context_length,
+            blocks=self.build_blocks(self.embed_dim, self.depth, self.num_heads, look),
+            looks_back=self.looks_back,
+            norm=nn.LayerNorm(self.embed_dim, eps=self.norm_eps),
+        )
+        initialise(trunk, self.initialisation)
+        return trunk
