@@ -71,6 +71,18 @@ class PatchEmbedding(Stem):
         return self(patchify(images, self._patch_size))
 
 
+class NormedPatchEmbedding(PatchEmbedding):
+    """The same with a layer norm of each token at the end (Swin, ConvNeXt)."""
+
+    def __init__(self, num_channels: int, patch_size: int, embed_dim: int, eps: float) -> None:
+        super().__init__(num_channels, patch_size, embed_dim, bias=True)
+        self.norm = nn.LayerNorm(embed_dim, eps=eps)
+
+    def forward(self, pixels: Float[Tensor, "B N _"]) -> Float[Tensor, "B N D"]:
+        """Embed patches of pixels."""
+        return self.norm(self.projection(pixels))
+
+
 class ConvolutionalStem(Stem):
     """3 x 3 convolutions of stride 2, each with batch norm and ReLU, then a 1 x 1 convolution to the token's width.
 
