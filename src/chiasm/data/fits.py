@@ -1,4 +1,8 @@
-"""How a picture of any shape becomes the square that a trunk takes: parts of a model's settings."""
+"""How a picture of any shape becomes the square that a trunk takes: parts of a model's settings.
+
+`CentreCrop` and `Squash` are those of our own models; foreign checkpoints have the fits of their processors, see
+`data.reference_fits`.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,19 @@ from pydantic import Field
 
 from chiasm.core.choice import usually
 from chiasm.core.config import Config
+from chiasm.data.reference_fits import BothSides, LongerSide, OwnSize, ShorterSide
 
 
 @runtime_checkable
 class Fit(Protocol):
     """How a picture of any shape becomes a square."""
 
-    def min_side_px(self, size_px: int) -> int:
-        """The shorter side in pixels below which a smaller version of the picture would lose detail."""
+    def side_px(self, trunk_px: int) -> int:
+        """Side in pixels of the square for a trunk made for pictures of `trunk_px`; some models are fed with others."""
+        ...
+
+    def min_side_px(self, size_px: int) -> int | None:
+        """The shorter side in pixels below which a smaller version of the picture would lose detail; None for full."""
         ...
 
     def seen(self, height_px: int, width_px: int) -> tuple[float, float, float, float]:
@@ -48,7 +57,10 @@ class CentreCrop(Config):
     kind: Literal["centre_crop"] = "centre_crop"
     share: float = Field(default=1.0, gt=0, le=1)
 
-    def min_side_px(self, size_px: int) -> int:
+    def side_px(self, trunk_px: int) -> int:
+        return trunk_px
+
+    def min_side_px(self, size_px: int) -> int | None:
         return ceil(size_px / self.share)
 
     def seen(self, height_px: int, width_px: int) -> tuple[float, float, float, float]:
@@ -69,7 +81,10 @@ class Squash(Config):
 
     kind: Literal["squash"] = "squash"
 
-    def min_side_px(self, size_px: int) -> int:
+    def side_px(self, trunk_px: int) -> int:
+        return trunk_px
+
+    def min_side_px(self, size_px: int) -> int | None:
         return size_px
 
     def seen(self, height_px: int, width_px: int) -> tuple[float, float, float, float]:
@@ -79,7 +94,11 @@ class Squash(Config):
         return resized(picture, size_px)
 
 
-AnyFit = Annotated[CentreCrop | Squash, Field(discriminator="kind"), usually("centre_crop")]
+AnyFit = Annotated[
+    CentreCrop | Squash | ShorterSide | BothSides | LongerSide | OwnSize,
+    Field(discriminator="kind"),
+    usually("centre_crop"),
+]
 
 
 def resized(picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarray, "_ _ 3"]:
