@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float, UInt8
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,18 @@ ALL = (PAPER, SURFACE, INK, SOFT, RULE, ACCENT, RIGHT, WRONG, QUERY, MUTED, *SER
 _TINTS = ("#56b4e9", "#f58a4b", "#2fc79b", "#e896cb", "#e6c341", "#a99cf5", "#93e1ec", "#e2553d")
 _GOLDEN_TURN = 0.6180339887498949
 
+_HEAT_COLOURS = 256
+_OKLAB_TO_CONES = (
+    (1.0, 0.3963377774, 0.2158037573),
+    (1.0, -0.1055613458, -0.0638541728),
+    (1.0, -0.0894841775, -1.2914855480),
+)
+_CONES_TO_RGB = (
+    (4.0767416621, -3.3077115913, 0.2309699292),
+    (-1.2684380046, 2.6097574011, -0.3413193965),
+    (-0.0041960863, -0.7034186147, 1.7076147010),
+)
+
 
 def distinct(num_colours: int) -> tuple[tuple[int, int, int], ...]:
     """Colours for masks and boxes on pictures, RGB 0 to 255: eight bright ones, then hues by the golden ratio."""
@@ -57,6 +73,27 @@ def distinct(num_colours: int) -> tuple[tuple[int, int, int], ...]:
         red, green, blue = colorsys.hsv_to_rgb(index * _GOLDEN_TURN % 1, 0.55 + 0.4 * (index % 2), 0.95)
         known.append((round(255 * red), round(255 * green), round(255 * blue)))
     return tuple(known[:num_colours])
+
+
+@cache
+def heat() -> UInt8[np.ndarray, "K 3"]:
+    """256 colours from little to much, RGB 0 to 255: from dark violet over red to light yellow.
+
+    Lightness rises in equal steps, so the order shows without any colour too: in grey print, to colour-blind eyes.
+    """
+    lightness = np.linspace(0.30, 0.96, _HEAT_COLOURS)
+    share = np.linspace(0, 1, _HEAT_COLOURS)
+    chroma = 0.05 + 0.15 * np.sin(np.pi * share**0.8)
+    hue = np.radians(-75 + 180 * share**1.15)
+    return _srgb(np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1))
+
+
+def _srgb(oklab: Float[np.ndarray, "K 3"]) -> UInt8[np.ndarray, "K 3"]:
+    """OKLab (Ottosson, 2020, "A perceptual color space for image processing") to sRGB, cut off at its limits."""
+    cones = (oklab @ np.array(_OKLAB_TO_CONES).T) ** 3
+    linear = (cones @ np.array(_CONES_TO_RGB).T).clip(0, 1)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.rint(255 * encoded).astype(np.uint8)
 
 
 def channels(hexadecimal: str) -> tuple[int, int, int]:
