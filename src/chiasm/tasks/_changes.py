@@ -1,8 +1,9 @@
-"""What is new, changed or broken in a source since its pictures were last looked at."""
+"""What a source holds, told by content: which contents are new, where each of them lies, what is broken."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,56 +17,99 @@ _GLANCE_SIDE_PX = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """How a source differs from what was known of it.
+class Contents:
+    """What a source holds.
 
     Attributes:
-        digests: digest of each readable picture of the source, by key.
-        added: positions in the source of pictures with unknown keys.
-        changed: positions of pictures with known keys and other content.
-        broken: keys of unreadable pictures among the new and changed ones, with the reason.
+        keys: of the readable pictures with each digest, in the source's order.
+        fresh: position in the source of the first picture of each content that was not known.
+        broken: keys of unreadable pictures, with the reason.
     """
 
-    digests: dict[str, str]
-    added: tuple[int, ...]
-    changed: tuple[int, ...]
+    keys: dict[str, tuple[str, ...]]
+    fresh: tuple[int, ...]
     broken: dict[str, str]
 
 
-def find_changes(source: Source, known: Mapping[str, str]) -> Changes:
-    """Compare a source with the digests known of it. Only pictures whose digest is not known are decoded.
+def find_contents(source: Source, known: Collection[str] = ()) -> Contents:
+    """Look at every picture of a source. Only contents whose digest is not known are decoded, each of them once.
 
     Args:
         source: keys must be unique.
-        known: digest by key, as an earlier call returned them.
+        known: digests of contents that were found readable before.
     """
-    everything = range(len(source))
-    keys = [source.key(index) for index in everything]
+    claimed: dict[str, int] = {}
+
+    def look(index: int) -> _Look:
+        digest = ""
+        try:
+            digest = source.digest(index)
+            # One step also among threads: the first to come decodes, and the others rely on it.
+            if digest not in known and claimed.setdefault(digest, index) == index:
+                source.read(index, _GLANCE_SIDE_PX)
+        except BrokenPictureError as error:
+            return _Look(digest, error.reason)
+        return _Look(digest)
+
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        looks = list(pool.map(lambda index: _look(source, index, known.get(keys[index])), everything))
-    fresh = [index for index in everything if looks[index].digest != known.get(keys[index])]
-    return Changes(
-        digests={key: look.digest for key, look in zip(keys, looks, strict=True) if look.digest is not None},
-        added=tuple(index for index in fresh if looks[index].digest is not None and keys[index] not in known),
-        changed=tuple(index for index in fresh if looks[index].digest is not None and keys[index] in known),
-        broken={key: look.trouble for key, look in zip(keys, looks, strict=True) if look.trouble is not None},
-    )
+        looks = list(pool.map(look, range(len(source))))
+    unreadable = {one.digest: one.trouble for one in looks if one.digest and one.trouble}
+    keys: defaultdict[str, list[str]] = defaultdict(list)
+    fresh: list[int] = []
+    broken: dict[str, str] = {}
+    for index, one in enumerate(looks):
+        trouble = one.trouble or unreadable.get(one.digest)
+        if trouble:
+            broken[source.key(index)] = trouble
+            continue
+        if one.digest not in known and one.digest not in keys:
+            fresh.append(index)
+        keys[one.digest].append(source.key(index))
+    return Contents({digest: tuple(places) for digest, places in keys.items()}, tuple(fresh), broken)
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a look at one picture showed: a digest, or why it is unreadable."""
+    """What a look at one picture showed: its digest (empty where even that cannot be told) and what is wrong with it."""
 
-    digest: str | None = None
+    digest: str
     trouble: str | None = None
 
 
-def _look(source: Source, index: int, known: str | None) -> _Look:
-    """Tell a picture's digest, and whether it can be decoded where that is not known."""
-    try:
-        digest = source.digest(index)
-        if digest != known:
-            source.read(index, _GLANCE_SIDE_PX)
-    except BrokenPictureError as error:
-        return _Look(trouble=error.reason)
-    return _Look(digest=digest)
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """How many pictures are where they were before.
+
+    Attributes:
+        added: new ones, copies of known ones included.
+        changed: those with another content at the same place.
+        moved: those with a known content at a new place, while a place where it was is left.
+        removed: those that are gone.
+        unchanged: those with the same content at the same place.
+    """
+
+    added: int
+    changed: int
+    moved: int
+    removed: int
+    unchanged: int
+
+
+def compare(before: Mapping[str, str], after: Mapping[str, str]) -> Moves:
+    """What happened between two states of a source, each given as digest by key."""
+    came = Counter(digest for key, digest in after.items() if key not in before)
+    went = Counter(digest for key, digest in before.items() if key not in after)
+    moved = (came & went).total()
+    unchanged = sum(after.get(key) == digest for key, digest in before.items())
+    return Moves(
+        added=came.total() - moved,
+        changed=len(after.keys() & before.keys()) - unchanged,
+        moved=moved,
+        removed=went.total() - moved,
+        unchanged=unchanged,
+    )
+
+
+def by_key(contents: Mapping[str, Collection[str]]) -> dict[str, str]:
+    """Digest by key from keys by digest."""
+    return {key: digest for digest, keys in contents.items() for key in keys}

@@ -1,8 +1,12 @@
-"""The vector index on disk: one LanceDB table of keys, digests and vectors, with its origin in the table's metadata.
+"""The vector index on disk: one LanceDB table with a row for each content, and its origin in the table's metadata.
+
+A row holds the digest of a content, the keys of all pictures that have it, and its vector. So a picture that moves or
+is copied changes a list of keys and no vector.
 
 Every change is one LanceDB commit: whoever reads sees the table before or after it, and an interrupted change leaves no
-trace. Search compares with every row, exactly; LanceDB reads a million vectors in about a second, and an approximate
-index may be put on the table with LanceDB's own means when that gets too long.
+trace. Search compares with every row, exactly: a million vectors of 512 numbers take about a second on two processors
+once they are in memory, and an approximate index may be put on the table with LanceDB's own means when that is too
+long.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from chiasm.core.errors import InputError, MissingExtraError
 from chiasm.core.predictors import Encoder
 
 _TABLE = "pictures"
-# Keys named in one deletion; the statement that names them stays short enough to parse.
+# Digests named in one deletion; the statement that names them stays short enough to parse.
 _DELETED_AT_ONCE = 500
 
 
@@ -57,47 +61,55 @@ class VectorTable:
         return Origin(**{name: metadata[name.encode()].decode() for name in Origin.__dataclass_fields__})
 
     def __len__(self) -> int:
+        """How many contents there are."""
         with _explained(self._folder):
             return int(self._table.count_rows())
 
-    def digests(self) -> dict[str, str]:
-        """Digest of each indexed picture, by key."""
+    def contents(self) -> dict[str, tuple[str, ...]]:
+        """Keys of the pictures with each content, by its digest."""
         with _explained(self._folder):
-            rows = self._table.search().select(["key", "digest"]).to_arrow()
-        return dict(zip(rows["key"].to_pylist(), rows["digest"].to_pylist(), strict=True))
+            rows = self._table.search().select(["digest", "keys"]).to_arrow()
+        return dict(zip(rows["digest"].to_pylist(), map(tuple, rows["keys"].to_pylist()), strict=True))
 
-    def put(self, keys: Sequence[str], digests: Sequence[str], vectors: Float[np.ndarray, "B D"]) -> None:
-        """Add pictures, or replace those whose key is there already, in one commit."""
+    def put(self, digests: Sequence[str], keys: Sequence[Sequence[str]], vectors: Float[np.ndarray, "B D"]) -> None:
+        """Add contents, or replace those whose digest is there already, in one commit."""
         import pyarrow
 
         flat = pyarrow.array(vectors.astype(np.float32, copy=False).ravel())
-        columns = [
-            pyarrow.array(keys, pyarrow.string()),
-            pyarrow.array(digests, pyarrow.string()),
-            pyarrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
-        ]
+        columns = [*_names(digests, keys), pyarrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1])]
         rows = pyarrow.table(columns, schema=self._table.schema)
         with _explained(self._folder):
-            self._table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all().execute(rows)
+            self._table.merge_insert("digest").when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
-    def remove(self, keys: Sequence[str]) -> None:
-        """Remove pictures by key."""
-        for start in range(0, len(keys), _DELETED_AT_ONCE):
-            quoted = ", ".join("'" + key.replace("'", "''") + "'" for key in keys[start : start + _DELETED_AT_ONCE])
+    def place(self, digests: Sequence[str], keys: Sequence[Sequence[str]]) -> None:
+        """Say anew which pictures have some of the contents, in one commit; vectors stay."""
+        import pyarrow
+
+        if not digests:
+            return
+        rows = pyarrow.table(_names(digests, keys), names=["digest", "keys"])
+        with _explained(self._folder):
+            self._table.merge_insert("digest").when_matched_update_all().execute(rows)
+
+    def remove(self, digests: Sequence[str]) -> None:
+        """Remove contents by digest."""
+        for start in range(0, len(digests), _DELETED_AT_ONCE):
+            some = digests[start : start + _DELETED_AT_ONCE]
+            quoted = ", ".join("'" + digest.replace("'", "''") + "'" for digest in some)
             with _explained(self._folder):
-                self._table.delete(f"key IN ({quoted})")
+                self._table.delete(f"digest IN ({quoted})")
 
     def compact(self) -> None:
         """Merge the small files that many commits leave."""
         with _explained(self._folder):
             self._table.optimize()
 
-    def nearest(self, vector: Float[np.ndarray, " D"], limit: int) -> list[tuple[str, float]]:
-        """Keys and cosines of the closest pictures, the closest first."""
+    def nearest(self, vector: Float[np.ndarray, " D"], limit: int) -> list[tuple[tuple[str, ...], float]]:
+        """Keys and cosines of the closest contents, the closest first."""
         query = self._table.search(vector.astype(np.float32)).distance_type("cosine").limit(limit)
         with _explained(self._folder):
-            rows: list[Mapping[str, Any]] = query.select(["key", "_distance"]).to_list()
-        return [(row["key"], 1.0 - row["_distance"]) for row in rows]
+            rows: list[Mapping[str, Any]] = query.select(["keys", "_distance"]).to_list()
+        return [(tuple(row["keys"]), 1.0 - row["_distance"]) for row in rows]
 
 
 def is_index(folder: Path) -> bool:
@@ -112,13 +124,19 @@ def open_table(folder: Path) -> VectorTable | None:
     """The index in a folder, or None where there is none yet.
 
     Raises:
-        InputError: there is a LanceDB table of another make, or the files are damaged.
+        InputError: there is a LanceDB table of another make or of an earlier version, or the files are damaged.
     """
     if not is_index(folder):
         return None
     database = _connect(folder)
     with _explained(folder):
         table = database.open_table(_TABLE)
+    if "key" in table.schema.names:
+        raise InputError(
+            f"an index at {folder} that is sorted by content",
+            "it was made by an earlier version of chiasm",
+            "remove the folder and index again",
+        )
     if not set(Origin.__dataclass_fields__) <= {name.decode() for name in table.schema.metadata or {}}:
         raise InputError(f"an index at {folder}", "its table was not made by `index`", "choose another folder")
     return VectorTable(table, folder)
@@ -134,8 +152,8 @@ def create_table(folder: Path, origin: Origin, embed_dim: int) -> VectorTable:
 
     _check_free(folder)
     fields: list[Any] = [
-        pyarrow.field("key", pyarrow.string(), nullable=False),
         pyarrow.field("digest", pyarrow.string(), nullable=False),
+        pyarrow.field("keys", pyarrow.list_(pyarrow.string()), nullable=False),
         pyarrow.field("vector", pyarrow.list_(pyarrow.float32(), embed_dim), nullable=False),
     ]
     schema = pyarrow.schema(fields, metadata=asdict(origin))
@@ -157,6 +175,13 @@ def check_model(table: VectorTable, model: Encoder, folder: Path) -> None:
     came = "its weights or preprocessing have changed since" if same_name else f"{model.name} came"
     do = "index again into another folder" if same_name else f"use {origin.model} or index into another folder"
     raise InputError(f"the model {origin.model} that the index {folder} was made with", came, do)
+
+
+def _names(digests: Sequence[str], keys: Sequence[Sequence[str]]) -> list[Any]:
+    """The columns of the table that are no vectors."""
+    import pyarrow
+
+    return [pyarrow.array(digests, pyarrow.string()), pyarrow.array(map(list, keys), pyarrow.list_(pyarrow.string()))]
 
 
 def _check_free(folder: Path) -> None:

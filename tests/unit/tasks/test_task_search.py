@@ -1,4 +1,4 @@
-"""Search by picture."""
+"""Search by picture and by words."""
 
 from __future__ import annotations
 
@@ -75,3 +75,27 @@ def test_another_model_is_refused(encoder_named, colours, made) -> None:
 def test_limit_below_one(encoder, colours, made) -> None:
     with pytest.raises(InputError, match="a limit of at least 1, but 0 came"):
         search(encoder, made, colours / "red" / "00.png", limit=0)
+
+
+def test_words_find_pictures(reading, folder, colours, made) -> None:
+    found = search(reading, made, text="something red")
+    assert (found.query, found.text, len(found.hits)) == (None, "something red", 10)
+    assert {hit.key.split("/")[0] for hit in found.hits} == {"red"}
+    vector = reading.text.embed(["something red"])[0]
+    embedded = reading.embed(folder(colours))
+    cosines = dict(zip(embedded.keys, embedded.vectors @ vector, strict=True))
+    np.testing.assert_allclose([hit.score for hit in found.hits], [cosines[hit.key] for hit in found.hits], atol=1e-5)
+
+
+def test_words_and_pictures_exclude_each_other(reading, encoder, colours, made) -> None:
+    query = colours / "red" / "00.png"
+    with pytest.raises(InputError, match="a query .* or a text .* both came; give one"):
+        search(reading, made, query, text="red")
+    with pytest.raises(InputError, match="a query .* or a text .* neither came; give one"):
+        search(reading, made)
+    with pytest.raises(
+        InputError, match="a model that reads text, but colour sees pictures only; search with a picture"
+    ):
+        search(encoder, made, text="red")
+    with pytest.raises(InputError, match="words to search for, but an empty text came"):
+        search(reading, made, text=" ")

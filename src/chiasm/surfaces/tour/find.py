@@ -31,8 +31,8 @@ def find(tour: Tour) -> Section:
     again = index(encoder, open_source(str(folder)), tour.out / "index")
     tour.say(f"{made.num_added} pictures embedded, then {again.num_added} on the second run")
     queries = sorted(queries_folder.rglob("*.png"))
-    found = [search(encoder, tour.out / "index", query, LIMIT) for query in queries]
-    precision = sum(_right(one) for one in found) / (LIMIT * len(found))
+    found = [(query, search(encoder, tour.out / "index", query, limit=LIMIT)) for query in queries]
+    precision = sum(_right(query, one) for query, one in found) / (LIMIT * len(found))
     sizes = Counter(class_of(path) for path in folder.rglob("*.png"))
     chance = sum(sizes[class_of(query)] for query in queries) / len(queries) / sum(sizes.values())
     tour.say(f"of the first {LIMIT} hits, {precision:.1%} are of the query's class (chance {chance:.1%})")
@@ -55,7 +55,7 @@ def find(tour: Tour) -> Section:
                 ),
             ]
         ),
-        *(_row(folder, one) for one in found[:: -(-len(found) // SHOWN_QUERIES)]),
+        *(_row(folder, query, one) for query, one in found[:: -(-len(found) // SHOWN_QUERIES)]),
         blocks.Details(
             "The commands",
             [
@@ -68,13 +68,13 @@ def find(tour: Tour) -> Section:
     )
 
 
-def _right(found: Found) -> int:
-    return sum(class_of(Path(hit.key)) == class_of(found.query) for hit in found.hits)
+def _right(query: Path, found: Found) -> int:
+    return sum(class_of(Path(hit.key)) == class_of(query) for hit in found.hits)
 
 
-def _row(folder: Path, found: Found) -> blocks.Block:
-    wanted = class_of(found.query)
-    items = [pictures.Picture.of(read_picture(found.query), f"query: a {wanted}", wanted, pictures.QUERY)]
+def _row(folder: Path, query: Path, found: Found) -> blocks.Block:
+    wanted = class_of(query)
+    items = [pictures.Picture.of(read_picture(query), f"query: a {wanted}", wanted, pictures.QUERY)]
     for hit in found.hits:
         name = class_of(Path(hit.key))
         mark = pictures.CORRECT if name == wanted else pictures.WRONG
