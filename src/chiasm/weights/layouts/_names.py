@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from chiasm.core.tensors import widened
+
 Rules = Sequence[tuple[str, str]]
 """Regular expression and replacement, applied one after the other, each wherever it matches."""
 
@@ -73,8 +75,9 @@ def positions_apart(
     positions = found[table].reshape(1, -1, width)
     place = 0
     for name in prefix:
-        tokens = found[name].reshape(1, -1, width)
-        found[name] = tokens + positions[:, place : place + tokens.shape[1]]
+        # A sum in half precision would be rounded, and no longer be the same.
+        tokens = widened(found[name]).reshape(1, -1, width)
+        found[name] = tokens + widened(positions[:, place : place + tokens.shape[1]])
         place += tokens.shape[1]
     found[table] = positions[:, place:]
     return found
