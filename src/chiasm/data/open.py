@@ -1,4 +1,4 @@
-"""From the text a person writes to a source: `photos/`, `labels.csv?split=val`, `train-{0000..0004}.tar`, `world`.
+"""From the text a person writes to a source: `photos/`, `one.jpg`, `labels.csv?split=val`, `a-{00..04}.tar`, `world`.
 
 The grammar is `[scheme:]where[?option=value&...]`. Without a scheme the format is told from what lies at the path.
 
@@ -23,7 +23,7 @@ from chiasm.data.sources._splits import TEST_NAMES, TRAIN_NAMES, cut_split, firs
 from chiasm.data.splits import align, derive, derived_part
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9_+-]+):(?P<where>.*)", re.DOTALL)
-_KINDS = "a folder of pictures, a table (.csv, .tsv, .parquet), tar shards, a saved data set or 'world'"
+_KINDS = "a picture, a folder of pictures, a table (.csv, .tsv, .parquet), tar shards, a saved data set or 'world'"
 
 
 def open_source(spec: str, split: str | None = None) -> Source:

@@ -159,8 +159,6 @@ class TestNothingUsable:
         assert "holds none (a.txt, b.json, c.md and 1 more)" in _told(str(tmp_path))
         assert "holds none" in _told(f"folder:{tmp_path}")
         assert f"{tmp_path / 'a.txt'} is none of these" in _told(str(tmp_path / "a.txt"))
-        _save(tmp_path, "1.png")
-        assert "1.png is none of these; give its folder" in _told(str(tmp_path / "1.png"))
         os.mkfifo(tmp_path / "pipe.csv")
         assert "is none of these" in _told(str(tmp_path / "pipe.csv"))
         (tmp_path / "link").symlink_to(tmp_path / "gone")
@@ -206,3 +204,16 @@ def test_real_sets(spec: str, train: int, test: int, num_classes: int) -> None:
     splits = open_splits(str(DEV_DATA / spec))
     assert (len(splits.train), len(splits.test), len(splits.train.classes)) == (train, test, num_classes)
     assert splits.test.read(0, 32).picture.shape[2] == 3
+
+
+def test_one_picture_is_a_source(tmp_path: Path) -> None:
+    _save(tmp_path, "1.PNG")
+    source = open_source(str(tmp_path / "1.PNG"))
+    assert _keys(source) == ["1.PNG"]
+    assert (source.classes, source.label(0)) == ((), None)
+    assert source.read(0).picture.shape[2] == 3
+    assert _keys(open_source(source.name)) == ["1.PNG"]
+    (tmp_path / "1.PNG").rename(tmp_path / "bare")
+    assert _keys(open_source(f"picture:{tmp_path / 'bare'}")) == ["bare"]
+    assert "is none of these" in _told(str(tmp_path / "bare"))
+    assert "is none" in _told(f"picture:{tmp_path}")
