@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
+from scipy.special import softmax
 
 from chiasm.core.config import Config as BaseConfig
+from chiasm.ops.log_odds import log_odds_gradients
 
 
 class Config(BaseConfig):
@@ -44,9 +46,14 @@ class CentroidClassifier:
 
     def probabilities(self, vectors: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "B K"]:
         """Softmax of cosine / temperature; rows sum to 1; columns are the classes 0 to K - 1."""
-        scores = _unit(vectors) @ self.centroids.T / self.temperature
-        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return shares / shares.sum(axis=1, keepdims=True)
+        return softmax(self._logits(vectors), axis=1)
+
+    def gradients(self, vectors: Float[np.ndarray, "B D"], classes: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B D"]:
+        """How the log-odds of one class, for each vector of length 1, change with the vector's numbers."""
+        return log_odds_gradients(self.centroids / self.temperature, self._logits(vectors), classes)
+
+    def _logits(self, vectors: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "B K"]:
+        return _unit(vectors) @ self.centroids.T / self.temperature
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,10 @@ class Classifier(Protocol):
         """Probability of each class for each vector; rows sum to 1."""
         ...
 
+    def gradients(self, vectors: Float[np.ndarray, "B D"], classes: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B D"]:
+        """How the log-odds of one class against the others, for each vector, change with the vector's numbers."""
+        ...
+
 
 @runtime_checkable
 class OwnClasses(Classifier, Protocol):

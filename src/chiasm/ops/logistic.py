@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import softmax
+
+from chiasm.ops.log_odds import log_odds_gradients
 
 _MAX_ITERATIONS = 2000
 # Examples x dimensions x classes below which a second thread costs more in waiting than it saves in work: the solver
@@ -39,9 +42,14 @@ class LogisticFit:
 
     def probabilities(self, vectors: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "B K"]:
         """Probability of each class for each vector; rows sum to 1; columns are the classes 0 to K - 1."""
-        logits = (vectors.astype(np.float64) - self.mean) / self.scale @ self.weights.T + self.bias
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return shares / shares.sum(axis=1, keepdims=True)
+        return softmax(self._logits(vectors), axis=1)
+
+    def gradients(self, vectors: Float[np.ndarray, "B D"], classes: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B D"]:
+        """How the log-odds of one class against the others, for each vector, change with the vector's numbers."""
+        return log_odds_gradients(self.weights / self.scale, self._logits(vectors), classes)
+
+    def _logits(self, vectors: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "B K"]:
+        return (vectors.astype(np.float64) - self.mean) / self.scale @ self.weights.T + self.bias
 
     def log_loss(self, vectors: Float[np.ndarray, "B D"], labels: Int[np.ndarray, " B"]) -> float:
         """Mean of -log(probability of the right class); K must be at least 2."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import expit, softmax
 
+from chiasm.ops.log_odds import log_odds_gradients
 from chiasm.ops.vectors import unit_rows
 
 
@@ -44,6 +45,10 @@ class SoftmaxOfCosines:
         """Shares of each class for vectors of length 1."""
         return softmax(self.scale * _cosines(vectors, self.classes), axis=1)
 
+    def gradients(self, vectors: Float[np.ndarray, "B D"], classes: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B D"]:
+        """How the log-odds of one class against the others, for each vector, change with the vector's numbers."""
+        return log_odds_gradients(self.scale * self.classes, self.scale * _cosines(vectors, self.classes), classes)
+
 
 @dataclass(frozen=True, slots=True)
 class SigmoidOfCosines:
@@ -62,6 +67,10 @@ class SigmoidOfCosines:
     def probabilities(self, vectors: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "B K"]:
         """Probability of each class for vectors of length 1, whatever the other classes are."""
         return expit(self.scale * _cosines(vectors, self.classes) + self.bias)
+
+    def gradients(self, vectors: Float[np.ndarray, "B D"], classes: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B D"]:
+        """How the log-odds of one class, had one of them to be chosen, change with each vector's numbers."""
+        return log_odds_gradients(self.scale * self.classes, self.scale * _cosines(vectors, self.classes), classes)
 
 
 def _cosines(vectors: Float[np.ndarray, "B D"], classes: Float[np.ndarray, "K D"]) -> Float[np.ndarray, "B K"]:

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from chiasm.core.example import Source
@@ -20,6 +20,7 @@ from chiasm.heads.classes import ClassHead
 from chiasm.models import registry
 from chiasm.models._store import load_model
 from chiasm.models.encoder import PictureModel
+from chiasm.ops.log_odds import log_odds_gradients
 from chiasm.ops.vectors import unit_rows
 from chiasm.serve._cache import FeatureCache
 from chiasm.serve.text import ServedText, no_vocabulary
@@ -135,6 +136,13 @@ class ServedHead:
         """Softmax of the head's logits of vectors of their own length."""
         logits = self._head(torch.from_numpy(vectors).to(self._device))
         return logits.softmax(dim=1).double().cpu().numpy()
+
+    @torch.inference_mode()
+    def gradients(self, vectors: Float[np.ndarray, "B D"], classes: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B D"]:
+        """How the log-odds of one class against the others, for each vector, change with the vector's numbers."""
+        logits = self._head(torch.from_numpy(vectors).to(self._device))
+        weights = self._head.linear.weight
+        return log_odds_gradients(weights.double().cpu().numpy(), logits.double().cpu().numpy(), classes)
 
 
 def open_encoder(name: str) -> PictureEncoder:

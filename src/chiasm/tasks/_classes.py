@@ -11,16 +11,19 @@ from jaxtyping import Float, Int
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Subset
-from chiasm.core.predictors import Classifier, Embeddings, Encoder, Learner, TextEncoder
+from chiasm.core.predictors import Classifier, Embeddings, Encoder, Learner, OwnClasses, TextEncoder
 from chiasm.core.seeds import stream
 from chiasm.data.prompts import ClassNames, Templates, check_names, check_templates, prompts
 from chiasm.ops.labels import rank_in_class
+from chiasm.ops.log_odds import through_unit_length
 from chiasm.ops.zero_shot import SigmoidOfCosines, SoftmaxOfCosines, class_vectors
 
 # Sentences embedded at once: 8,192 vectors of 1,024 numbers are 32 MB.
 _PROMPTS_AT_ONCE = 8192
 
 Origin = Literal["labels", "examples", "model"]
+Probabilities = Callable[[Embeddings], Float[np.ndarray, "B K"]]
+Gradients = Callable[[Embeddings, Int[np.ndarray, " B"]], Float[np.ndarray, "B D"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Known:
         origin: what they are known from.
         classes: their names, in the order of the probabilities.
         probabilities: of each class for each picture.
+        gradients: how the log-odds of one class against the others, for each picture, change with the numbers of its
+            vector at its own length.
         independent: True where each class is judged on its own, so that probabilities need not sum to 1.
         num_examples: pictures learnt from, by class; empty without examples.
         learnt: keys of those pictures.
@@ -39,7 +44,8 @@ class Known:
 
     origin: Origin
     classes: tuple[str, ...]
-    probabilities: Callable[[Embeddings], Float[np.ndarray, "B K"]]
+    probabilities: Probabilities
+    gradients: Gradients
     independent: bool = False
     num_examples: dict[str, int] = field(default_factory=dict)
     learnt: frozenset[str] = frozenset()
@@ -61,9 +67,9 @@ def from_labels(model: Encoder, labels: ClassNames, templates: Templates) -> Kno
         )
     vectors = _describe(text, names, templates)
     if text.logit_bias is None:
-        return Known("labels", names, _of_units(SoftmaxOfCosines(vectors, text.logit_scale)))
+        return Known("labels", names, *_of_units(SoftmaxOfCosines(vectors, text.logit_scale)))
     classifier = SigmoidOfCosines(vectors, text.logit_scale, text.logit_bias)
-    return Known("labels", names, _of_units(classifier), independent=True)
+    return Known("labels", names, *_of_units(classifier), independent=True)
 
 
 def from_examples(model: Encoder, examples: Source, learner: Learner | None, shots: int | None, seed: int) -> Known:
@@ -81,7 +87,7 @@ def from_examples(model: Encoder, examples: Source, learner: Learner | None, sho
     return Known(
         "examples",
         examples.classes,
-        _of_units(classifier),
+        *_of_units(classifier),
         num_examples=dict(zip(examples.classes, counts.tolist(), strict=True)),
         learnt=frozenset(known.keys),
         skipped=known.skipped,
@@ -96,7 +102,7 @@ def from_model(model: Encoder, data: Source) -> Known:
     """
     own = model.own_classes
     if own is not None:
-        return Known("model", own.classes, lambda asked: own.probabilities(asked.vectors * asked.norms[:, None]))
+        return Known("model", own.classes, *_of_lengths(own))
     words = "labels (names of classes) or " if model.text is not None else ""
     offered = f"; {data.name} has {','.join(data.classes[:5])}" if words and data.classes else ""
     raise InputError(
@@ -117,9 +123,22 @@ def reader(model: Encoder, otherwise: str) -> TextEncoder:
     return model.text
 
 
-def _of_units(classifier: Classifier) -> Callable[[Embeddings], Float[np.ndarray, "B K"]]:
+def _of_units(classifier: Classifier) -> tuple[Probabilities, Gradients]:
     """Most classifiers read vectors of length 1."""
-    return lambda asked: classifier.probabilities(asked.vectors)
+
+    def gradients(asked: Embeddings, classes: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B D"]:
+        return through_unit_length(classifier.gradients(asked.vectors, classes), asked.vectors, asked.norms)
+
+    return lambda asked: classifier.probabilities(asked.vectors), gradients
+
+
+def _of_lengths(own: OwnClasses) -> tuple[Probabilities, Gradients]:
+    """The classes of a model itself are read from vectors of their own length."""
+
+    def whole(asked: Embeddings) -> Float[np.ndarray, "B D"]:
+        return asked.vectors * asked.norms[:, None]
+
+    return lambda asked: own.probabilities(whole(asked)), lambda asked, classes: own.gradients(whole(asked), classes)
 
 
 def _describe(text: TextEncoder, names: Sequence[str], templates: Templates) -> Float[np.ndarray, "K D"]:

@@ -73,6 +73,10 @@ class OwnColours:
         bright = 1 / (1 + np.exp(-20 * (np.linalg.norm(vectors, axis=1) - 0.6)))
         return np.stack([bright, 1 - bright], axis=1)
 
+    def gradients(self, vectors: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        towards_bright = 20 * vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.where(classes[:, None] == 0, towards_bright, -towards_bright)
+
 
 class ColourEncoder:
     """Mean colour as a vector; remembers which pictures it embedded."""
