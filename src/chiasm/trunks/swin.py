@@ -22,7 +22,7 @@ from chiasm.core.errors import InputError
 from chiasm.core.features import Features
 from chiasm.layers.hiding import MaskToken, Replaced
 from chiasm.layers.initialise import Normal, initialise
-from chiasm.layers.merging import AnyNorms, Before, PatchMerging, WindowBlock
+from chiasm.layers.merging import AnyNorms, Before, WindowBlock
 from chiasm.layers.mlp import AnyMlp, GeluMlp
 from chiasm.layers.patch import NormedPatchEmbedding
 from chiasm.layers.residual import DropPath
@@ -30,9 +30,9 @@ from chiasm.layers.window_attention import AnyWindowAttention, ByProduct
 from chiasm.layers.windows import AnyWindows, Fitted
 from chiasm.ops.patches import check_mask, patchify
 from chiasm.trunks._channels import ChannelSettings, PictureTrunk
+from chiasm.trunks._stages import Grid, Stage, Stages, drop_rates
 
 Size = Literal["tiny", "small", "base", "large"]
-Grid = tuple[int, int]
 
 STEM_NORM_EPS = 1e-5
 """Of the norm after the patch embedding; those of the blocks can be told."""
@@ -53,28 +53,6 @@ SIZES: dict[Size, Shape] = {
     "base": Shape(128, (2, 2, 18, 2), (4, 8, 16, 32)),
     "large": Shape(192, (2, 2, 18, 2), (6, 12, 24, 48)),
 }
-
-
-class Stage(nn.Module):
-    """Merging, but in the first stage, and then blocks.
-
-    Args:
-        merging: of the tokens that come in; None to take them as they are.
-        blocks: the blocks.
-    """
-
-    def __init__(self, merging: PatchMerging | None, blocks: Sequence[WindowBlock]) -> None:
-        super().__init__()
-        self.merging = merging
-        self.blocks = nn.ModuleList(blocks)
-
-    def forward(self, tokens: Float[Tensor, "B _ _"], grid: Grid) -> tuple[Float[Tensor, "B N D"], Grid]:
-        """Tokens and their grid."""
-        if self.merging is not None:
-            tokens, grid = self.merging(tokens, grid)
-        for block in self.blocks:
-            tokens = block(tokens, grid)
-        return tokens, grid
 
 
 class SwinTransformer(PictureTrunk):
@@ -110,7 +88,7 @@ class SwinTransformer(PictureTrunk):
         self.patch_size = patch_size
         self.patch_embedding = patch_embedding
         self.hiding = hiding
-        self.stages = nn.ModuleList(stages)
+        self.stages = Stages(stages)
         self.norm = norm
 
     def forward(
@@ -134,14 +112,8 @@ class SwinTransformer(PictureTrunk):
             InputError: patches are to be hidden, but the trunk has no mask token.
             ValueError: the mask does not fit the pictures, or a stage does not exist.
         """
-        wanted = self._stage_indices(layers)
-        tokens, grid = self._embed(images, patch_mask)
-        kept: dict[int, Features] = {}
-        for index, stage in enumerate(self.stages):
-            tokens, grid = stage(tokens, grid)
-            if index in wanted:
-                kept[index] = _features(tokens, grid, ())
-        return _features(self.norm(tokens), grid, tuple(kept[index] for index in wanted))
+        tokens, grid, intermediates = self.stages(*self._embed(images, patch_mask), layers)
+        return Features(prefix=tokens[:, :0], patches=self.norm(tokens), grid=grid, intermediates=intermediates)
 
     def _embed(
         self, images: Float[Tensor, "B C H W"], patch_mask: Bool[Tensor, "B _"] | None
@@ -161,17 +133,6 @@ class SwinTransformer(PictureTrunk):
         check_mask(patch_mask, pixels, grid)
         tokens, _ = self.hiding(pixels, patch_mask, self.patch_embedding)
         return tokens, grid
-
-    def _stage_indices(self, layers: Sequence[int]) -> list[int]:
-        count = len(self.stages)
-        for layer in layers:
-            if not -count <= layer < count:
-                raise ValueError(f"layers must be stages from {-count} to {count - 1}, but {layer} came")
-        return [layer % count for layer in layers]
-
-
-def _features(tokens: Float[Tensor, "B N D"], grid: Grid, intermediates: tuple[Features, ...]) -> Features:
-    return Features(prefix=tokens[:, :0], patches=tokens, grid=grid, intermediates=intermediates)
 
 
 class Config(ChannelSettings):
@@ -242,7 +203,7 @@ class Config(ChannelSettings):
         """Make the trunk; its weights are drawn from PyTorch's generator."""
         shape = self.shape
         side = -(-self.image_size // self.patch_size)
-        rates = iter(self._drop_rates())
+        rates = iter(drop_rates(self.drop_path, shape.depths))
         stages = []
         for index, depth in enumerate(shape.depths):
             merging = self.norms.of_merging(shape.embed_dim << index - 1) if index else None
@@ -278,7 +239,3 @@ class Config(ChannelSettings):
             mlp_post_norm=mlp_post_norm,
             drop_path=DropPath(drop_path),
         )
-
-    def _drop_rates(self) -> list[float]:
-        total = sum(self.shape.depths)
-        return [self.drop_path * index / max(total - 1, 1) for index in range(total)]
