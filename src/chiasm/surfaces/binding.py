@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Splits
-from chiasm.core.predictors import Encoder, Learner
+from chiasm.core.predictors import Encoder, Explainer, HeatPainter, Learner
 from chiasm.core.registry import Registry
 from chiasm.data.prompts import ClassNames, Templates, open_names, open_templates
 
@@ -48,11 +49,15 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any]) -> Callable[...
     signature = inspect.signature(function)
     openers: dict[str, Opener] = {}
     supplied: dict[str, Any] = {}
+    tools: dict[str, Callable[[], Any]] = {}
     parameters = []
     for name, parameter in signature.parameters.items():
         hint = hints[name]
         if hint in given:
             supplied[name] = given[hint]
+            continue
+        if hint in TOOLS:
+            tools[name] = TOOLS[hint]
             continue
         part, optional = _without_none(hint)
         opener = OPENERS.get(part)
@@ -74,7 +79,8 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any]) -> Callable[...
         for name, opener in openers.items():
             word = arguments.arguments[name]
             arguments.arguments[name] = None if word is None else opener.open(word)
-        return function(**arguments.arguments, **supplied)
+        made = {name: make() for name, make in tools.items()}
+        return function(**arguments.arguments, **supplied, **made)
 
     bound.__dict__["__signature__"] = words
     bound.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -99,6 +105,14 @@ def _open_encoder(word: str) -> Encoder:
     return open_encoder(word)
 
 
+def _open_explainer(word: str) -> Explainer:
+    if word == RAW_PIXELS and not Path(word).exists():
+        raise InputError("a model to explain", f"{word} is none", "name a trained one")
+    from chiasm.serve.explain import open_explainer
+
+    return open_explainer(word)
+
+
 def _open_source(word: str) -> Source:
     from chiasm.data.open import open_source
 
@@ -117,9 +131,20 @@ def _open_learner(word: str) -> Learner:
 
 OPENERS: dict[Any, Opener] = {
     Encoder: Opener(_open_encoder),
+    Explainer: Opener(_open_explainer),
     Source: Opener(_open_source),
     Splits: Opener(_open_splits),
     Learner: Opener(_open_learner, default="logistic"),
     ClassNames: Opener(open_names),
     Templates: Opener(open_templates),
 }
+
+
+def _painter() -> HeatPainter:
+    from chiasm.report.overlay import HeatOverlay
+
+    return HeatOverlay()
+
+
+TOOLS: dict[Any, Callable[[], Any]] = {HeatPainter: _painter}
+"""Parts of which there is one kind, so that no word asks for them; made when the function is called."""

@@ -40,6 +40,7 @@ class Known:
         num_examples: pictures learnt from, by class; empty without examples.
         learnt: keys of those pictures.
         skipped: those that could not be read, and why.
+        vectors: of length 1, what the classes' names mean to the model; None where it was not asked for names.
     """
 
     origin: Origin
@@ -50,10 +51,17 @@ class Known:
     num_examples: dict[str, int] = field(default_factory=dict)
     learnt: frozenset[str] = frozenset()
     skipped: tuple[tuple[str, str], ...] = ()
+    vectors: Float[np.ndarray, "K D"] | None = None
 
 
-def from_labels(model: Encoder, labels: ClassNames, templates: Templates) -> Known:
+def from_labels(model: Encoder, labels: ClassNames, templates: Templates, least: int = 2) -> Known:
     """Classes known by their names: a picture is compared with sentences about each.
+
+    Args:
+        model: the encoder.
+        labels: names.
+        templates: sentences around each name.
+        least: how many names it takes where one of them is always right, as with CLIP.
 
     Raises:
         InputError: the model reads no text, or the names or templates are none.
@@ -61,15 +69,15 @@ def from_labels(model: Encoder, labels: ClassNames, templates: Templates) -> Kno
     text = reader(model, "give examples (pictures with classes), or take a model that was tied to language")
     names = check_names(labels, "labels")
     templates = check_templates(templates, "templates")
-    if text.logit_bias is None and len(names) < 2:
+    if text.logit_bias is None and len(names) < least:
         raise InputError(
             "at least two classes to choose from", f"only {', '.join(names)} came", "name another class too"
         )
     vectors = _describe(text, names, templates)
     if text.logit_bias is None:
-        return Known("labels", names, *_of_units(SoftmaxOfCosines(vectors, text.logit_scale)))
+        return Known("labels", names, *_of_units(SoftmaxOfCosines(vectors, text.logit_scale)), vectors=vectors)
     classifier = SigmoidOfCosines(vectors, text.logit_scale, text.logit_bias)
-    return Known("labels", names, *_of_units(classifier), independent=True)
+    return Known("labels", names, *_of_units(classifier), independent=True, vectors=vectors)
 
 
 def from_examples(model: Encoder, examples: Source, learner: Learner | None, shots: int | None, seed: int) -> Known:
