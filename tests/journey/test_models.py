@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from references import pixels, redrawn
+from tiny_clip import save_tiny_clip
 
 import chiasm
 from chiasm.core.tensors import read_tensors
@@ -94,3 +95,12 @@ def test_verify(shell, foreign, pictures, monkeypatch):
 def test_verify_needs_somebody_elses_model(shell, model, pictures):
     code, _, err = shell("models", "verify", model, "--data", pictures)
     assert (code, "is in the layout chiasm" in err) == (2, True)
+
+
+def test_verify_compares_words_and_pixels_too(shell, pictures, tmp_path):
+    code, out, err = shell("models", "verify", save_tiny_clip(tmp_path / "clip"), "--data", pictures, "--json")
+    assert code == 0, err
+    parts = {part["part"]: part["deviation"] for part in json.loads(out)["parts"]}
+    assert set(parts) == {"image vectors", "tokens of texts", "text vectors", "pixels"}
+    assert parts["tokens of texts"] == 0
+    assert parts["pixels"] < 0.01

@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from tiny_clip import save_tiny_clip
 
 from chiasm.core.registry import Registry
 from chiasm.surfaces.tour import _folder
@@ -20,6 +21,7 @@ SMALL = {
     },
     "learned": {"SPLITS": "world:?size=64&close_up=1&language=0&length=64", "MAP_POINTS": 50},
     "find": {"NUM_QUERIES": 4, "SHOWN_QUERIES": 2},
+    "public_model": {"NUM_PICTURES": 24, "NUM_SHOWN": 6, "PICTURE_PX": 32},
     "few_shot": {"NUM_TEST": 30, "SHOTS": (1, 2), "NUM_SHOWN": 10},
 }
 
@@ -33,18 +35,20 @@ def small_chapters(monkeypatch):
 
 
 def test_every_chapter_adds_its_section(small_chapters, shell, tmp_path):
-    out = tmp_path / "tour"
-    code, answer, err = shell("tour", "--out", out, "--minutes", 0.01, "--json")
+    out, clip = tmp_path / "tour", save_tiny_clip(tmp_path / "clip")
+    code, answer, err = shell("tour", "--out", out, "--minutes", 0.01, "--model", clip, "--json")
     assert code == 0, err
     told = json.loads(answer)
     assert {entry["chapter"] for entry in told["chapters"]} == set(CHAPTERS.names())
     page = (out / "report.html").read_text()
     assert len(re.findall(r"<section", page)) >= len(CHAPTERS.names())
     assert 'src="http' not in page
+    assert "zero-shot accuracy" in page
     trained = (out / "trunk" / "model.safetensors").read_bytes()
     code, _, err = shell("tour", "--out", out, "--minutes", 0.01)
     assert code == 0
     assert "used again" in err
+    assert "no public model was named" in err
     assert (out / "trunk" / "model.safetensors").read_bytes() == trained
 
 

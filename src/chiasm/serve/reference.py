@@ -42,8 +42,8 @@ class Agreement(Record):
 
     Attributes:
         part: what was asked.
-        deviation: largest difference, in the answer's own units.
-        largest: largest number in the reference's answer.
+        deviation: largest difference, in the answer's own units; for tokens, how many are others.
+        largest: largest number in the reference's answer; for tokens, how many there are.
         agrees: whether that is within the limit.
     """
 
@@ -78,10 +78,11 @@ def compare_with_reference(name: str, pictures: Source, num_pictures: int) -> tu
             "a checkpoint in the layout of transformers", f"{name} is in the layout {stored.layout}", "name another one"
         )
     transformers = _library()
-    with _quiet(transformers):
+    with _quiet(transformers), torch.no_grad():
         reference = _reference(transformers, stored)
         model = load_model(stored, PictureModel).double()
         found = list(_same_answers(stored.layout, reference, model))
+        found += _same_texts(transformers, stored, reference, model)
         found += _same_pixels(transformers, stored, model, pictures, num_pictures)
     return type(reference).__name__, tuple(found)
 
@@ -122,7 +123,6 @@ def _reference(transformers: ModuleType, stored: Foreign) -> Any:
     return model
 
 
-@torch.no_grad()
 def _same_answers(layout: str, reference: Any, model: PictureModel) -> Iterator[Agreement]:
     """Pictures of noise through both models: their vectors, tokens or logits."""
     size = model.encoder.trunk.image_size
@@ -162,6 +162,20 @@ def _vector(output: Any) -> Float[Tensor, "B D"]:
         return output
     projected = getattr(output, "image_embeds", None)
     return output.pooler_output if projected is None else projected
+
+
+def _same_texts(transformers: ModuleType, stored: Foreign, reference: Any, model: PictureModel) -> Iterator[Agreement]:
+    """Sentences through both tokenizers and both models."""
+    texts = model.texts
+    if texts is None or not hasattr(reference, "get_text_features"):
+        return
+    tokens = texts.encoder.tokenizer(stored.tokenizer())(_TEXTS)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(stored.checkpoint.folder, local_files_only=True)
+    settings = {"padding": "max_length", "max_length": tokens.shape[1], "truncation": True}
+    theirs = tokenizer(list(_TEXTS), **settings, return_tensors="pt").input_ids
+    num_other = float((tokens != theirs).sum())
+    yield Agreement(part="tokens of texts", deviation=num_other, largest=float(tokens.numel()), agrees=num_other == 0)
+    yield _agreement("text vectors", texts.encoder(tokens), _vector(reference.get_text_features(tokens)))
 
 
 def _same_pixels(

@@ -20,12 +20,12 @@ def own_pictures(tour: Tour) -> Path:
     return draw_folder(tour.out / "pictures", "train", NUM_PICTURES, tour.seed)
 
 
-def draw_folder(folder: Path, split: str, num_pictures: int, seed: int) -> Path:
+def draw_folder(folder: Path, split: str, num_pictures: int, seed: int, size_px: int = PICTURE_PX) -> Path:
     """Write single objects of the world into class folders; a folder that exists is left as it is."""
     if folder.exists():
         return folder
     # Another seed than the pictures that the trunk learned from.
-    source = World(split=split, size_px=PICTURE_PX, seed=seed + 1, close_up=True)
+    source = World(split=split, size_px=size_px, seed=seed + 1, close_up=True)
     with atomic_folder(folder) as part:
         for index in range(num_pictures):
             place = part / source.classes[source.label(index)]

@@ -37,6 +37,7 @@ class Tour:
         out: the tour's folder.
         minutes: how long the chapter on pretraining trains.
         seed: of everything.
+        model: a public model for the chapter on those; None to pass it over.
         listeners: shown the progress of training.
         console: what a chapter did is told here.
     """
@@ -44,6 +45,7 @@ class Tour:
     out: Path
     minutes: float
     seed: int
+    model: str | None
     listeners: Sequence[Listener]
     console: Console
 
@@ -85,7 +87,11 @@ class TourReport(Record):
 
 
 def tour(
-    out: Path = Path("tour"), minutes: float = 2.5, seed: int = 0, listeners: Sequence[Listener] = ()
+    out: Path = Path("tour"),
+    minutes: float = 2.5,
+    seed: int = 0,
+    model: str | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> TourReport:
     """Show what chiasm does, on pictures that it makes itself, and write a report.
 
@@ -95,6 +101,7 @@ def tour(
         out: folder for the report and what the chapters make; a new one, or that of an earlier tour.
         minutes: how long the chapter on pretraining trains.
         seed: of everything.
+        model: folder, file or public name of a model that reads text, for the chapter on public models.
         listeners: shown the progress of training.
     """
     from chiasm.report.page import Page
@@ -105,7 +112,7 @@ def tour(
         raise InputError("a new folder or that of an earlier tour", f"{out} is neither", "choose another --out")
     registry = Registry("chiasm.surfaces.tour", "chapter")
     chapters = sorted(registry.names(), key=lambda name: registry.module(name).ORDER)
-    context = Tour(out, minutes, seed, listeners, Console(stderr=True))
+    context = Tour(out, minutes, seed, model, listeners, Console(stderr=True))
     page = Page(
         title="A tour of chiasm",
         subtitle="One trunk, many heads, every surface: shown on pictures that the library makes itself.",
