@@ -186,12 +186,12 @@ def _same_pixels(
         return
     processor = transformers.AutoImageProcessor.from_pretrained(stored.checkpoint.folder, local_files_only=True)
     trunk = model.encoder.trunk
-    mean, std = (torch.tensor(numbers, dtype=torch.float64).view(-1, 1, 1) for numbers in (trunk.mean, trunk.std))
+    mean, std = np.array(trunk.mean), np.array(trunk.std)
     deviation = 0.0
     for picture in islice(_readable(pictures), count):
-        theirs = torch.from_numpy(np.asarray(processor(picture, return_tensors="np")["pixel_values"][0])).double()
-        ours = torch.from_numpy(model.encoder.fit(picture, trunk.image_size)).permute(2, 0, 1)
-        deviation = max(deviation, float((ours - 255 * (theirs * std + mean)).abs().max()))
+        theirs = np.asarray(processor(picture, return_tensors="np")["pixel_values"][0]).transpose(1, 2, 0)
+        ours = model.encoder.fit(picture, trunk.image_size)
+        deviation = max(deviation, float(np.abs(ours - 255 * (theirs * std + mean)).max()))
     yield Agreement(part="pixels", deviation=deviation, largest=255.0, agrees=deviation <= PIXEL_LIMIT)
 
 
