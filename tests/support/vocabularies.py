@@ -75,3 +75,11 @@ def clip_files(folder: Path) -> dict[str, int]:
     merges = [" ".join(pair) for pair in model["merges"]]
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
     return model["vocab"]
+
+
+def gemma_files() -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Vocabulary and merges like Gemma's: bytes for what has no token, blanks that are letters."""
+    letters = sorted(set(SENTENCE.replace(" ", "\u2581")))
+    tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256)), *letters]
+    merges = [("e", "d"), ("r", "ed"), ("\u2581", "red"), ("a", "\u2581"), ("c", "a"), ("ca", "t")]
+    return {token: number for number, token in enumerate([*tokens, *map("".join, merges)])}, merges

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from chiasm.core.errors import InputError
 from chiasm.core.files import read_json, read_text
+from chiasm.weights._sentencepiece import unigram_vocabulary
 
-WHOLE, WORDS, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
+WHOLE, WORDS, MERGES, PIECES = "tokenizer.json", "vocab.json", "merges.txt", "spiece.model"
+_SETTINGS = "tokenizer_config.json"
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 # What CLIP cuts a text into before it joins letters to tokens.
-_PIECES = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_WORDS_OF_CLIP = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def vocabulary_in(folder: Path, name: str) -> str:
     """The JSON text of the tokenizer in a folder.
 
     Args:
-        folder: where; `tokenizer.json` is taken as it is, else one is made from `vocab.json` and `merges.txt` (CLIP).
+        folder: where; `tokenizer.json` is taken, else one is made from `vocab.json` and `merges.txt` (CLIP) or from
+            `spiece.model` (SigLIP).
         name: how a person calls the model.
 
     Raises:
@@ -27,11 +32,47 @@ def vocabulary_in(folder: Path, name: str) -> str:
         return read_text(folder / WHOLE, f"the tokenizer of {name}")
     if (folder / WORDS).is_file() and (folder / MERGES).is_file():
         return _pairs(folder, name)
+    if (folder / PIECES).is_file():
+        end = _content(tokenizer_settings(folder).get("eos_token")) or "</s>"
+        return unigram_vocabulary(folder / PIECES, name, end)
     raise InputError(
         f"the tokenizer of {name} in {folder}",
         "there is none",
-        f"put its {WHOLE}, or {WORDS} and {MERGES}, there; without it, pictures can still be embedded",
+        f"put its {WHOLE}, its {WORDS} and {MERGES} or its {PIECES} there; pictures can be embedded without it",
     )
+
+
+def tokenizer_settings(folder: Path | None) -> Mapping[str, Any]:
+    """What `tokenizer_config.json` says; nothing where there is none.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = None if folder is None else folder / _SETTINGS
+    return read_json(path, "the settings of a tokenizer") if path is not None and path.is_file() else {}
+
+
+def padding_in(folder: Path | None) -> int | None:
+    """Number of the token that short texts are filled up with; None where the files do not tell.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    settings = tokenizer_settings(folder)
+    padding = _content(settings.get("pad_token"))
+    if folder is None or padding is None:
+        return None
+    for number, token in settings.get("added_tokens_decoder", {}).items():
+        if _content(token) == padding:
+            return int(number)
+    whole = folder / WHOLE
+    added = read_json(whole, "a tokenizer").get("added_tokens", []) if whole.is_file() else []
+    return next((token["id"] for token in added if token["content"] == padding), None)
+
+
+def _content(token: Any) -> str | None:
+    """Text of a special token, which is written as it is or with its properties."""
+    return token.get("content") if isinstance(token, Mapping) else token
 
 
 def _pairs(folder: Path, name: str) -> str:
@@ -60,8 +101,8 @@ def _pairs(folder: Path, name: str) -> str:
     tokenizer = Tokenizer(model)
     blanks = normalizers.Replace(Regex(r"\s+"), " ")
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), blanks, normalizers.Lowercase()])
-    pieces = pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pieces, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    split = pre_tokenizers.Split(Regex(_WORDS_OF_CLIP), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{_START} $A {_END}", special_tokens=[(_START, words[_START]), (_END, words[_END])]
     )

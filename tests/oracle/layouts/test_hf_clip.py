@@ -198,7 +198,7 @@ def test_texts_through_the_served_model(tmp_path):
 
 def test_files_of_another_tokenizer_are_told(tmp_path):
     clip(tmp_path)
-    with pytest.raises(InputError, match="can still be embedded"):
+    with pytest.raises(InputError, match="can be embedded without it"):
         find(str(tmp_path)).tokenizer()
     write_json(tmp_path / "vocab.json", {"a": 0})
     (tmp_path / "merges.txt").write_text("a b\n")

@@ -41,3 +41,25 @@ def clip_vision(
 def within(place: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same tensors as those of a part."""
     return {f"{place}{name}": tensor for name, tensor in tensors.items()}
+
+
+def cross_attention(tensors: dict[str, Tensor], place: str) -> dict[str, Tensor]:
+    """One joint map to queries, keys and values, of an attention to other tokens, as the two maps that it is here.
+
+    Args:
+        tensors: as renamed.
+        place: beginning of the attention's names, to which `in_proj_weight` and `in_proj_bias` belong.
+    """
+    found = dict(tensors)
+    for kind in ("weight", "bias"):
+        joint = found.pop(f"{place}in_proj_{kind}", None)
+        if joint is not None:
+            width = len(joint) // 3
+            found[f"{place}query.{kind}"], found[f"{place}key_value.{kind}"] = joint[:width], joint[width:]
+    return found
+
+
+def scalars(tensors: dict[str, Tensor], names: tuple[str, ...] = ("logit_scale", "logit_bias")) -> dict[str, Tensor]:
+    """Take out numbers that stand beside both sides; some are stored as lists of one."""
+    found = {name: tensors.pop(name) for name in names if name in tensors}
+    return {name: tensor.reshape(()) if tensor.numel() == 1 else tensor for name, tensor in found.items()}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts import Reading
-from chiasm.weights.layouts._clip import clip_vision, text_alone, within
+from chiasm.weights.layouts._clip import clip_vision, scalars, text_alone, within
 from chiasm.weights.layouts._names import flat_patches, joined, positions_apart, renamed
 from chiasm.weights.layouts._pictures import CLIP_MEAN, CLIP_STD, channels, fit
 from chiasm.weights.layouts._transformers import BLOCKS, mlp
@@ -71,7 +71,7 @@ def translate(tensors: dict[str, Tensor], reading: Reading) -> dict[str, Tensor]
     """The weights under the names of both sides, or of the picture side alone."""
     parts = (".q.", ".k.", ".v."), ".query_key_value."
     is_dual = reading.model == "dual_encoder"
-    scale = {name: tensors.pop(name) for name in ("logit_scale",) if is_dual and name in tensors}
+    scale = scalars(tensors) if is_dual else {}
     texts = {name: tensors.pop(name) for name in list(tensors) if is_dual and name.startswith("text_")}
     image = joined(renamed(tensors, _VISION_RULES, _IGNORED), *parts)
     image = flat_patches(image, "trunk.patch_embedding.projection.weight")

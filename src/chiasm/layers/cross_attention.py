@@ -1,0 +1,39 @@
+"""Multi-head attention of a few queries to tokens that are not their own.
+
+Paper: Vaswani et al., 2017, arXiv 1706.03762, section 3.2.3.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from chiasm.layers.attention import Attend, Looking, attend
+
+
+class CrossAttention(Looking):
+    """Queries look at tokens.
+
+    Args:
+        num_heads: heads, each as wide as the queries' map divided by their number.
+        query: of the tokens that look.
+        key_value: of the tokens that are looked at, to keys and values, one after the other, all heads in each.
+        projection: the joined heads to tokens.
+        look: how it is computed.
+    """
+
+    def __init__(
+        self, num_heads: int, query: nn.Linear, key_value: nn.Linear, projection: nn.Linear, look: Attend = attend
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.look = look
+        self.query = query
+        self.key_value = key_value
+        self.projection = projection
+
+    def forward(self, queries: Float[Tensor, "B Q D"], tokens: Float[Tensor, "B N _"]) -> Float[Tensor, "B Q _"]:
+        """What each query makes of the tokens."""
+        query = self.query(queries).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        key, value = self.key_value(tokens).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        return self.projection(self.look(query, key, value).transpose(1, 2).flatten(2))
