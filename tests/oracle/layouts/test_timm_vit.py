@@ -41,6 +41,10 @@ FAMILIES = {
 WITH_HEAD = sorted(name for name in FAMILIES if "dinov2" not in name)
 
 
+def load(name: str | Path) -> Any:
+    return chiasm.load(str(name))
+
+
 def normalised(model: Any, pictures: Tensor, dtype: torch.dtype) -> Tensor:
     """As timm was given them: computed in float64."""
     trunk = model.encoder.trunk
@@ -56,7 +60,7 @@ def all_tokens(features: Features) -> Tensor:
 @pytest.mark.parametrize("place", [0, 1])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_tokens_and_logits(name, place, dtype):
-    model = chiasm.load(str(FIXTURES / name)).to(dtype)
+    model = load(FIXTURES / name).to(dtype)
     answers = {key: torch.from_numpy(value) for key, value in np.load(FIXTURES / name / "answers.npz").items()}
     with torch.no_grad():
         features = model.encoder.trunk(normalised(model, answers[f"pictures_{place}"], dtype))
@@ -72,7 +76,7 @@ def test_tokens_and_logits(name, place, dtype):
 
 @pytest.mark.parametrize("name", WITH_HEAD)
 def test_from_pixels_to_logits(name):
-    model = chiasm.load(str(FIXTURES / name))
+    model = load(FIXTURES / name)
     answers = np.load(FIXTURES / name / "answers.npz")
     with torch.no_grad():
         found = model(torch.from_numpy(answers["pictures_0"]))
@@ -82,7 +86,7 @@ def test_from_pixels_to_logits(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_weight_matters(name):
-    model = chiasm.load(str(FIXTURES / name)).double()
+    model = load(FIXTURES / name).double()
     images = torch.from_numpy(np.load(FIXTURES / name / "answers.npz")["pictures_0"])
     trunk = model.encoder.trunk
     whole = model if isinstance(model, Classifier) else lambda pictures: all_tokens(trunk(trunk.normalize(pictures)))
@@ -90,8 +94,8 @@ def test_every_weight_matters(name):
 
 
 def test_the_classes_are_named_where_timm_names_them():
-    assert chiasm.load(str(FIXTURES / "vit_cls")).head.classes == ("cat", "dog", "owl", "cow", "bee")
-    assert chiasm.load(str(FIXTURES / "vit_mean")).head.classes == tuple(f"class {number}" for number in range(5))
+    assert load(FIXTURES / "vit_cls").head.classes == ("cat", "dog", "owl", "cow", "bee")
+    assert load(FIXTURES / "vit_mean").head.classes == tuple(f"class {number}" for number in range(5))
 
 
 def changed(folder: Path, name: str, **settings: Any) -> str:
@@ -106,14 +110,14 @@ def changed(folder: Path, name: str, **settings: Any) -> str:
 
 
 def test_settings_for_pictures_in_both_spellings(tmp_path):
-    new = chiasm.load(changed(tmp_path / "new", "vit_cls", pretrained_cfg={"crop_pct": 0.75, "mean": [0.1, 0.2, 0.3]}))
+    new = load(changed(tmp_path / "new", "vit_cls", pretrained_cfg={"crop_pct": 0.75, "mean": [0.1, 0.2, 0.3]}))
     assert new.encoder.trunk.mean == (0.1, 0.2, 0.3)
     assert new.encoder.trunk.std == (0.5, 0.5, 0.5)
     flat = changed(tmp_path / "old", "vit_cls", pretrained_cfg={}, mean=[0.4, 0.4, 0.4], std=[0.2, 0.2, 0.2])
     config = json.loads(Path(flat, "config.json").read_text())
     del config["pretrained_cfg"]
     Path(flat, "config.json").write_text(json.dumps(config))
-    old = chiasm.load(flat)
+    old = load(flat)
     assert old.encoder.trunk.mean == (0.4, 0.4, 0.4)
     assert old.encoder.trunk.std == (0.2, 0.2, 0.2)
 
@@ -131,7 +135,7 @@ def test_settings_for_pictures_in_both_spellings(tmp_path):
 )
 def test_what_is_unlike_is_told(tmp_path, settings, told):
     with pytest.raises(InputError, match=told):
-        chiasm.load(changed(tmp_path, "vit_cls", **settings))
+        load(changed(tmp_path, "vit_cls", **settings))
 
 
 def test_a_missing_weight_is_listed(tmp_path):
@@ -140,7 +144,7 @@ def test_a_missing_weight_is_listed(tmp_path):
     weights["blocks.1.attn.q_norm.weight"] = weights.pop("blocks.1.mlp.fc2.weight")
     save_file(weights, tmp_path / "model.safetensors")
     with pytest.raises(InputError, match="1 missing; 1 unexpected") as caught:
-        chiasm.load(str(tmp_path))
+        load(tmp_path)
     assert "blocks.1.mlp.down.weight" in caught.value.details
     assert "blocks.1.attn.q_norm.weight" in caught.value.details
 
@@ -215,7 +219,7 @@ def compare(file: Path, family: str, reference: Any, part: str) -> None:
     """A single file against the model of transformers that its weights are from."""
     for dtype, precision in ((torch.float64, "float64"), (torch.float32, "float32")):
         for place, size in enumerate(SIZES):
-            model = chiasm.load(f"pickle:{file}" if file.suffix == ".pth" else str(file)).to(dtype)
+            model = load(f"pickle:{file}" if file.suffix == ".pth" else file).to(dtype)
             inputs = model.encoder.trunk.normalize(pixels(*size))
             with torch.no_grad():
                 expected = deepcopy(reference).to(dtype)(pixel_values=inputs).last_hidden_state
@@ -243,7 +247,7 @@ def test_a_file_of_dino_or_mae(tmp_path, release):
         file = tmp_path / "mae_pretrain_vit_full.pth"
         decoder = {"mask_token": torch.ones(1, 1, 8), "decoder_embed.weight": torch.ones(8, 128)}
         torch.save({"model": weights | decoder | {"decoder_pos_embed": torch.ones(1, 17, 8)}}, file)
-    model = chiasm.load(f"pickle:{file}").double()
+    model = load(f"pickle:{file}").double()
     images = pixels(16, 16)
     trunk = model.encoder.trunk
     assert trunk.mean == (0.485, 0.456, 0.406)
@@ -259,7 +263,7 @@ def test_a_file_of_deit_names_its_classes_by_number(tmp_path):
     reference = vit()
     head = {"head.weight": torch.randn(7, 128).double(), "head.bias": torch.randn(7).double()}
     save_file(released(reference) | head, tmp_path / "deit.safetensors")
-    model = chiasm.load(str(tmp_path / "deit.safetensors")).double()
+    model = load(tmp_path / "deit.safetensors").double()
     assert isinstance(model, Classifier)
     assert model.head.classes == tuple(f"class {number}" for number in range(7))
     inputs = model.encoder.trunk.normalize(pixels(16, 16))
@@ -322,7 +326,7 @@ def test_a_file_of_dinov2_with_registers(tmp_path, exact_positions):
 
 def mask_matters(file: Path, reference: Any) -> None:
     """Hidden patches are replaced by the file's own token."""
-    model = chiasm.load(f"pickle:{file}" if file.suffix == ".pth" else str(file)).double()
+    model = load(f"pickle:{file}" if file.suffix == ".pth" else file).double()
     inputs = model.encoder.trunk.normalize(pixels(16, 16))
     mask = torch.arange(16).remainder(3).eq(0).expand(2, -1)
     with torch.no_grad():
