@@ -1,14 +1,13 @@
 """`Checkpoint`: somebody else's files, read but not yet understood; `Foreign`: a checkpoint that a layout understands.
 
 Only safetensors files are read unless a person asks for a pickled one by name (`pickle:path`); even then nothing but
-tensors and plain containers is unpickled (`torch.load(weights_only=True)`), and no code from a hub is ever run.
+plain values is unpickled (see `weights.pickled`), and no code from a hub is ever run.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,23 +17,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from chiasm.core.errors import InputError
 from chiasm.core.files import read_json, read_text
 from chiasm.core.tensors import read_shapes, read_tensors
+from chiasm.weights.folder import SAFE_SUFFIX, Weights, may_be_pickled, none_in, refused, weights_at, weights_in
 from chiasm.weights.layouts import Reading, layout_of
+from chiasm.weights.pickled import unpickle
 from chiasm.weights.stored import Origin, Stored
 from chiasm.weights.vocabulary import vocabulary_in
 
-_WEIGHTS = ("model.safetensors", "open_clip_model.safetensors", "diffusion_pytorch_model.safetensors")
-_SHARDS = "model.safetensors.index.json"
-_PICKLED = ("pytorch_model.bin", "open_clip_pytorch_model.bin")
-_SETTINGS = ("open_clip_config.json", "config.json")
 _PROCESSOR = "preprocessor_config.json"
-# In published pickles the weights often lie one level down, beside optimiser states and options.
-_NESTS = ("model", "state_dict", "teacher", "module", "model_ema")
 
 
 @dataclass(frozen=True)
@@ -91,7 +85,7 @@ class Checkpoint:
     def _unpickled(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         for file in self.files:
-            found |= _unpickle(file)
+            found |= unpickle(file)
         return found
 
 
@@ -104,34 +98,59 @@ def read_folder(folder: Path, name: str, *, pickled: bool = False) -> Checkpoint
         pickled: read pickled weights.
 
     Raises:
-        InputError: there are no weights, or only pickled ones and nobody asked for those.
+        InputError: there are no weights, not all of them, or only pickled ones and nobody asked for those.
     """
-    files = _pickled_in(folder, name) if pickled else _safe_in(folder, name)
-    settings: dict[str, Any] = {}
-    for file in (folder / name for name in _SETTINGS):
-        if file.is_file():
-            settings = read_json(file, "the settings of a model")
-            break
-    processor = folder / _PROCESSOR
+    weights = weights_in(folder, pickled=pickled)
+    if weights is None:
+        raise none_in(folder, name, pickled=pickled)
+    if weights.missing:
+        raise InputError(
+            f"all {len(weights.files)} files of the weights of {name}",
+            f"{len(weights.missing)} of them are missing (the first is {weights.missing[0]})",
+            "copy or fetch them again",
+        )
+    return _checkpoint(name, weights, folder, pickled=pickled)
+
+
+def read_file(file: Path, name: str, *, pickled: bool = False) -> Checkpoint:
+    """A checkpoint that is a single file.
+
+    If it has the name that it has in a folder as hubs keep them, and its settings lie beside it, they are read;
+    else layout and sizes are told from the tensors alone.
+
+    Raises:
+        InputError: the file is pickled and nobody asked for that, or it is no file of weights at all.
+    """
+    is_safe = file.suffix == SAFE_SUFFIX
+    if not is_safe and not pickled:
+        if may_be_pickled(file):
+            raise refused(file.name, name)
+        raise InputError(f"a file of weights ({SAFE_SUFFIX})", f"{name} is another", "name the folder of a model")
+    weights = weights_at(file)
+    folder = None if weights.settings is None else file.parent
+    return _checkpoint(name, weights, folder, pickled=not is_safe)
+
+
+def _checkpoint(name: str, weights: Weights, folder: Path | None, *, pickled: bool) -> Checkpoint:
+    processor = None if folder is None else folder / _PROCESSOR
     return Checkpoint(
         name=name,
-        files=files,
+        files=weights.files,
         is_pickled=pickled,
-        settings=settings,
-        processor=read_json(processor, "the settings of a processor") if processor.is_file() else {},
+        settings=_settings(weights.settings, "the settings of a model"),
+        processor=_settings(processor, "the settings of a processor"),
         folder=folder,
     )
 
 
-def read_file(file: Path, name: str, *, pickled: bool = False) -> Checkpoint:
-    """A checkpoint that is a single file; its layout and sizes are told from the tensors alone.
-
-    Raises:
-        InputError: the file is pickled and nobody asked for that.
-    """
-    if file.suffix != ".safetensors" and not pickled:
-        raise _refused(file, name)
-    return Checkpoint(name=name, files=(file,), is_pickled=pickled, settings={}, processor={}, folder=None)
+def _settings(file: Path | None, what: str) -> dict[str, Any]:
+    """An object of JSON; empty where there is no such file."""
+    if file is None or not file.is_file():
+        return {}
+    values = read_json(file, what)
+    if not isinstance(values, dict):
+        raise InputError(f"{what} in {file}", "it holds no named values", "copy or fetch it again")
+    return values
 
 
 class Foreign(Stored):
@@ -191,55 +210,6 @@ def _understood(checkpoint: Checkpoint) -> tuple[str, ModuleType]:
             "choose another model, or another form of this one",
         )
     return found
-
-
-def _safe_in(folder: Path, name: str) -> tuple[Path, ...]:
-    index = folder / _SHARDS
-    if index.is_file():
-        shards = read_json(index, "the list of a model's shards").get("weight_map", {})
-        return tuple(folder / shard for shard in sorted(set(shards.values())))
-    for file in (folder / known for known in _WEIGHTS):
-        if file.is_file():
-            return (file,)
-    single = sorted(folder.glob("*.safetensors"))
-    if len(single) == 1:
-        return (single[0],)
-    pickled = [folder / known for known in _PICKLED if (folder / known).is_file()]
-    if pickled:
-        raise _refused(pickled[0], name)
-    raise InputError(f"weights ({_WEIGHTS[0]}) in {folder}", "there are none", "name the folder of a model")
-
-
-def _pickled_in(folder: Path, name: str) -> tuple[Path, ...]:
-    for file in (folder / known for known in _PICKLED):
-        if file.is_file():
-            return (file,)
-    raise InputError(f"pickled weights ({' or '.join(_PICKLED)}) in {folder}", "there are none", f"try {name} itself")
-
-
-def _refused(file: Path, name: str) -> InputError:
-    return InputError(
-        "weights as safetensors",
-        f"{file.name} of {name} may be pickled, and pickles can carry code",
-        f"take a safetensors version, or if you trust it say so by naming it pickle:{name}",
-    )
-
-
-def _unpickle(file: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError:
-        came = "it holds other objects, which could run code"
-        raise InputError(f"nothing but tensors in {file}", came, "convert it to safetensors") from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"a pickled checkpoint at {file}", f"it cannot be read ({error})", "copy it again") from None
-    for nest in _NESTS:
-        if isinstance(content, dict) and isinstance(content.get(nest), dict):
-            content = content[nest]
-    tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)} if content else {}
-    if not tensors:
-        raise InputError(f"tensors in {file}", "there are none", "check the file")
-    return tensors
 
 
 def _file_digest(file: Path) -> str:

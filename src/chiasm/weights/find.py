@@ -8,7 +8,7 @@ from chiasm.core.errors import InputError, nearest
 from chiasm.core.files import expanded
 from chiasm.weights import artefact
 from chiasm.weights.checkpoint import Checkpoint, Foreign, read_file, read_folder
-from chiasm.weights.hub import fetch, is_hub_name
+from chiasm.weights.hub import cached, fetch, is_hub_name
 from chiasm.weights.stored import Stored
 
 PICKLE = "pickle:"
@@ -20,8 +20,9 @@ def find(name: str) -> Stored:
 
     Args:
         name: the folder of an artefact; a folder as hubs keep them (`config.json`, `model.safetensors`); a single
-            `.safetensors` file; `organisation/model` or `organisation/model@revision` on the Hugging Face hub; any of
-            these after `pickle:` for one whose weights are pickled.
+            `.safetensors` file; `organisation/model` or `organisation/model@revision` on the Hugging Face hub, with
+            `hf:` before it where a path of that name is near; any of these after `pickle:` for one whose weights are
+            pickled.
 
     Raises:
         InputError: nothing of the kind is there, or no layout knows it.
@@ -29,26 +30,42 @@ def find(name: str) -> Stored:
     pickled = name.startswith(PICKLE)
     where = name.removeprefix(PICKLE)
     path = expanded(where)
-    if path.is_dir() and not pickled and artefact.is_artefact(path):
-        return artefact.read(path)
+    folder = path.parent if path.name == artefact.WEIGHTS else path
+    if not pickled and _is_there(path) and artefact.is_artefact(folder):
+        return artefact.read(folder)
     return Foreign(_checkpoint(where, path, pickled=pickled))
 
 
 def _checkpoint(name: str, path: Path, *, pickled: bool) -> Checkpoint:
-    if path.is_dir():
-        return read_folder(path, name, pickled=pickled)
-    if path.is_file():
-        return read_file(path, name, pickled=pickled)
-    near = _near(path)
+    if _is_there(path):
+        return (read_folder if path.is_dir() else read_file)(path, name, pickled=pickled)
+    is_public = is_hub_name(name)
+    folder = cached(name, pickled=pickled) if is_public else None
+    near = None if folder else _near(path)
     if near is not None:
-        raise InputError("the folder or file of a model", f"{name} does not exist", f"did you mean {near}")
-    if not is_hub_name(name):
+        do = f"did you mean {near}" + (f" (for the one on the hub write hf:{name})" if is_public else "")
+        raise InputError("the folder or file of a model", f"{name} does not exist", do)
+    if not is_public:
         raise InputError(
             "the folder or file of a model, or its name on the hub (organisation/model)",
             f"{name} is none of them",
             "check the path, or train a model with `chiasm train`",
         )
-    return read_folder(fetch(name, pickled=pickled), name, pickled=pickled)
+    return read_folder(folder or fetch(name, pickled=pickled), name, pickled=pickled)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a path leads to something.
+
+    Raises:
+        InputError: it cannot be said, since the path is too long or leads through a closed folder.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise InputError(
+            "the folder or file of a model", f"{path} cannot be looked at ({error.strerror})", "check the path"
+        ) from None
 
 
 def _near(path: Path) -> Path | None:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from chiasm.core.tensors import widened
 from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts import Reading
 from chiasm.weights.layouts._names import parted, positions_apart
@@ -74,6 +75,6 @@ def translate(tensors: dict[str, Tensor], reading: Reading) -> dict[str, Tensor]
     if own.keys() == taught.keys() == {"weight", "bias"}:
         head = {
             "weight": torch.cat([own["weight"], taught["weight"]], dim=1) / 2,
-            "bias": (own["bias"] + taught["bias"]) / 2,
+            "bias": (widened(own["bias"]) + widened(taught["bias"])) / 2,
         }
     return assembled(positions_apart(trunk_weights(rest, _RULES, _IGNORED), prefix=_PREFIX), head)
