@@ -6,10 +6,11 @@ them ahead of the consumer. Training has a loader of its own, which augments.
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import ceil
 from threading import Event
@@ -27,8 +28,9 @@ from chiasm.data.fits import CentreCrop, Fit
 from chiasm.data.processors import num_processors
 from chiasm.data.skipped import Skipped
 
-# Pictures per piece of work: enough that handing work to a thread costs little even for pictures of 32 px.
-_PIECE = 16
+# Pictures per piece of work: enough that handing work to a thread costs little even for pictures of 32 px, few enough
+# that the first batch of large photos is not waited for.
+_PIECE = 8
 
 
 WHOLE_CENTRE: Final = CentreCrop()
@@ -44,6 +46,7 @@ class PictureBatch:
         labels: class index of each picture, -1 where it has none.
         indices: places of the pictures in the source.
         captions: sentences about each picture; may be empty.
+        digests: identity of the pixels of each square.
     """
 
     images: UInt8[Tensor, "B 3 H W"]
@@ -51,6 +54,7 @@ class PictureBatch:
     labels: Int64[np.ndarray, " B"]
     indices: Int64[np.ndarray, " B"]
     captions: tuple[tuple[str, ...], ...]
+    digests: tuple[bytes, ...]
 
 
 class PictureLoader:
@@ -136,21 +140,30 @@ class PictureLoader:
             except BrokenPictureError as error:
                 self.skipped.broken(error)
             else:
-                fitted.append(_Fitted(index, example, self._fit(example.picture, self._size_px)))
+                square = np.ascontiguousarray(self._fit(example.picture, self._size_px))
+                fitted.append(_Fitted(index, replace(example, picture=square), _digest(square)))
         return fitted
 
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
-    """One picture on its way into a batch."""
+    """One picture on its way into a batch; the example's picture is the square, so that the large one can go."""
 
     index: int
     example: Example
-    square: UInt8[np.ndarray, "H W 3"]
+    digest: bytes
+
+
+def _digest(square: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    """Identity of a picture's pixels: SHA-256, for which most processors have instructions, in the decoding thread.
+
+    A tenth of a millisecond for a square of 224 px, half of what BLAKE2 takes.
+    """
+    return hashlib.sha256(square.data).digest()[:16]
 
 
 def _batch(fitted: Sequence[_Fitted]) -> PictureBatch:
-    images = torch.from_numpy(np.stack([one.square for one in fitted]))
+    images = torch.from_numpy(np.stack([one.example.picture for one in fitted]))
     labels = [-1 if one.example.label is None else one.example.label for one in fitted]
     return PictureBatch(
         images=images.permute(0, 3, 1, 2),
@@ -158,4 +171,5 @@ def _batch(fitted: Sequence[_Fitted]) -> PictureBatch:
         labels=np.array(labels, np.int64),
         indices=np.array([one.index for one in fitted], np.int64),
         captions=tuple(one.example.captions for one in fitted),
+        digests=tuple(one.digest for one in fitted),
     )

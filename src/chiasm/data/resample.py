@@ -75,8 +75,10 @@ def resample(
 
 
 def _swift(picture: UInt8[np.ndarray, "H W 3"], window: Window, filter_: Filter) -> UInt8[np.ndarray, "_ _ 3"]:
-    # The kernel reads channels that lie last in memory as they are: nothing is copied or converted.
-    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None]
+    # The kernel reads channels that lie last in memory as they are: nothing is copied or converted. PyTorch has no
+    # arrays that must not be written to, such as pictures that a cache shares.
+    own = picture if picture.flags.writeable else picture.copy()
+    pixels = torch.from_numpy(own).permute(2, 0, 1)[None]
     size = (window.rows, window.columns)
     return functional.interpolate(pixels, size, mode=filter_, antialias=True)[0].permute(1, 2, 0).numpy()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,11 @@ from drawn import draw_pictures
 
 from chiasm.core.example import Subset
 from chiasm.data.open import open_source
+from chiasm.data.reference_fits import ShorterSide
 from chiasm.models import encoder
 from chiasm.models._store import save_model
 from chiasm.serve._cache import FeatureCache
-from chiasm.serve.encoder import PictureEncoder, open_encoder, untrained_encoder
+from chiasm.serve.encoder import PIXELS_PER_PASS, PictureEncoder, open_encoder, untrained_encoder
 from chiasm.trunks import vit
 from chiasm.weights.card import Card
 
@@ -68,13 +71,82 @@ def test_broken_pictures_are_told(model, source, tmp_path):
     assert len(answer.keys) == 15
 
 
+def test_the_same_picture_twice_in_one_batch_is_encoded_once(model, source):
+    predictor = PictureEncoder(model, "m", lambda: "f", torch.device("cpu"))
+    found = predictor.embed(Subset(source, [2, 5, 2, 2], "some"))
+    assert model.seen == 2
+    assert np.array_equal(found.vectors[[0, 0]], found.vectors[[2, 3]])
+    assert not np.array_equal(found.vectors[0], found.vectors[1])
+
+
+def test_a_picture_under_another_name_is_the_same_one(model, source, tmp_path):
+    predictor = PictureEncoder(model, "m", lambda: "f", torch.device("cpu"))
+    predictor.embed(source)
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(next((tmp_path / "pictures").rglob("*.png")), tmp_path / "elsewhere" / "copy.png")
+    seen = model.seen
+    predictor.embed(open_source(str(tmp_path / "elsewhere")))
+    assert model.seen == seen
+
+
 def test_the_cache_forgets_the_oldest():
-    cache = FeatureCache(max_vectors=2)
+    vectors = [np.full(1000, number, np.float32) for number in range(4)]
+    cache = FeatureCache(max_bytes=2 * 4400)
     for number in range(3):
-        cache.put(bytes([number]), np.full(2, number, np.float32))
+        cache.put(bytes([number]), vectors[number])
         cache.get(bytes([0]))
     assert cache.get(bytes([1])) is None
     assert cache.get(bytes([0])) is not None
+    for _ in range(5):
+        cache.put(bytes([2]), vectors[3])
+    kept = cache.get(bytes([2]))
+    assert kept is not None
+    assert kept[0] == 3
+    assert cache.get(bytes([0])) is not None
+
+
+def test_a_vector_too_large_for_the_cache_is_not_kept():
+    cache = FeatureCache(max_bytes=1000)
+    cache.put(b"a", np.zeros(1000, np.float32))
+    assert cache.get(b"a") is None
+    cache.put(b"b", np.zeros(8, np.float32))
+    assert cache.get(b"b") is not None
+
+
+def test_a_kept_vector_is_no_view_of_its_batch():
+    batch = np.zeros((64, 8), np.float32)
+    cache = FeatureCache()
+    cache.put(b"a", batch[3])
+    kept = cache.get(b"a")
+    assert kept is not None
+    assert kept.base is None
+
+
+def test_a_cpu_encodes_few_large_pictures_at_a_time(source):
+    sizes: list[int] = []
+
+    class Watching(encoder.Encoder):
+        def forward(self, images):
+            sizes.append(len(images))
+            return super().forward(images)
+
+    trunk = TRUNK.model_copy(update={"image_size": 512, "patch_size": 128})
+    PictureEncoder(Watching(encoder.Config(trunk=trunk)), "m", lambda: "f", torch.device("cpu")).embed(source)
+    assert max(sizes) * 512 * 512 <= PIXELS_PER_PASS
+    assert sum(sizes) == 15
+
+
+def test_the_fit_says_how_large_the_squares_are(source):
+    sides: list[int] = []
+
+    class Watching(encoder.Encoder):
+        def forward(self, images):
+            sides.append(images.shape[-1])
+            return super().forward(images)
+
+    model = Watching(encoder.Config(trunk=TRUNK, fit=ShorterSide(size_px=8)))
+    PictureEncoder(model, "m", lambda: "f", torch.device("cpu")).embed(source)
+    assert set(sides) == {8}
 
 
 def test_an_untrained_twin_has_other_weights_and_leaves_the_random_state(model, source, tmp_path):
