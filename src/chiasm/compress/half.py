@@ -97,6 +97,7 @@ def _halved(value: Tensor) -> Tensor:
 def _cosines(before: Encoder, after: Encoder, data: Source, most: int) -> Iterator[Float[Tensor, " B"]]:
     """Cosine between the two models' vectors, batch by batch."""
     indices = range(min(most, len(data)))
-    loader = PictureLoader(data, before.trunk.image_size, BATCH_SIZE, fit=before.fit, indices=indices)
+    size_px = before.fit.side_px(before.trunk.image_size)
+    loader = PictureLoader(data, size_px, BATCH_SIZE, fit=before.fit, indices=indices)
     for batch in loader:
         yield functional.cosine_similarity(before(batch.images), after(batch.images), dim=1)

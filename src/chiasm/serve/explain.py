@@ -65,7 +65,8 @@ class PictureExplainer:
         """
         model = _twin(self.encoder.model.encoder).to(self.encoder.device)
         skipped = Skipped()
-        loader = PictureLoader(source, model.trunk.image_size, BATCH_SIZE, skipped, model.fit)
+        size_px = model.fit.side_px(model.trunk.image_size)
+        loader = PictureLoader(source, size_px, BATCH_SIZE, skipped, model.fit)
         heats: list[np.ndarray] = []
         keys: list[str] = []
         chosen = method

@@ -190,7 +190,7 @@ def _same_pixels(
     deviation = 0.0
     for picture in islice(_readable(pictures), count):
         theirs = np.asarray(processor(picture, return_tensors="np")["pixel_values"][0]).transpose(1, 2, 0)
-        ours = model.encoder.fit(picture, trunk.image_size)
+        ours = model.encoder.fit(picture, model.encoder.fit.side_px(trunk.image_size))
         deviation = max(deviation, float(np.abs(ours - 255 * (theirs * std + mean)).max()))
     yield Agreement(part="pixels", deviation=deviation, largest=255.0, agrees=deviation <= PIXEL_LIMIT)
 
