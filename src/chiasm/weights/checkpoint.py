@@ -163,7 +163,7 @@ class Foreign(Stored):
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self._layout, self._module = _understood(checkpoint)
-        self._reading: Reading = self._module.read(checkpoint)
+        self._reading = _read(checkpoint, self._module)
         self.model = self._reading.model
         self.config = self._reading.config
 
@@ -195,6 +195,18 @@ class Foreign(Stored):
         if folder is None:
             raise InputError("a tokenizer beside the weights", f"{self.name} is a single file", "name its whole folder")
         return vocabulary_in(folder, self.name)
+
+
+def _read(checkpoint: Checkpoint, layout: ModuleType) -> Reading:
+    try:
+        return layout.read(checkpoint)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # Layouts take settings to be of the kind that their library writes.
+        raise InputError(
+            f"the settings of {checkpoint.name} to be as their library writes them",
+            f"they cannot be read ({type(error).__name__}: {error})",
+            "copy or fetch them again",
+        ) from error
 
 
 def _understood(checkpoint: Checkpoint) -> tuple[str, ModuleType]:

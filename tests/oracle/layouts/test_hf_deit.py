@@ -82,3 +82,15 @@ def test_both_spellings_of_names(tmp_path):
 
 def test_settings_that_are_left_out():
     check_defaults(LAYOUT, "deit", transformers.DeiTConfig())
+
+
+def test_half_precision_is_added_up_in_single(tmp_path):
+    """Positions that become part of tokens, and two heads that become one, are summed as exactly as the rest."""
+    reference = deit(tmp_path, "DeiTForImageClassificationWithTeacher").to(torch.bfloat16)
+    reference.save_pretrained(tmp_path)
+    model = chiasm.load(str(tmp_path))
+    images = pixels(32, 32)
+    with torch.no_grad():
+        expected = reference.float()(pixel_values=model.encoder.trunk.normalize(images)).logits
+        found = model(images)
+    check(LAYOUT, FAMILY, f"transformers.{type(reference).__name__}", "logits", float32=difference(found, expected))

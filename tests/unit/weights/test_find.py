@@ -239,6 +239,14 @@ def test_a_layout_that_nobody_knows(tmp_path):
     assert "1 tensors such as 'weight'" in complaint(tmp_path / "x.safetensors")
 
 
+@pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "image_size", "patch_size", "layer_norm_eps"])
+@pytest.mark.parametrize("value", [None, "x", -1, [], {}, [8, "x"]])
+def test_settings_of_the_wrong_kind(tmp_path, key, value):
+    folder = hub_folder(tmp_path / "model")
+    (folder / "config.json").write_text(json.dumps(CONFIG | {key: value}))
+    assert complaint(folder).startswith("expected ")
+
+
 def test_missing_and_strange_tensors_come_as_a_table(tmp_path):
     folder = hub_folder(tmp_path / "model")
     tensors = weights()

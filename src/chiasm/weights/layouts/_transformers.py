@@ -128,9 +128,8 @@ def hiding(checkpoint: Checkpoint) -> dict[str, str]:
 
 def classes(checkpoint: Checkpoint, head: str = "classifier.weight") -> tuple[str, ...]:
     """Names of the classes of a head, by their numbers where the settings do not name them."""
-    names = {int(number): str(name) for number, name in (checkpoint.settings.get("id2label") or {}).items()}
-    count = checkpoint.shapes[head][0]
-    return tuple(names.get(number, f"class {number}") for number in range(count))
+    names = checkpoint.settings.get("id2label") or {}
+    return tuple(str(names.get(str(number), f"class {number}")) for number in range(checkpoint.shapes[head][0]))
 
 
 def classifier(checkpoint: Checkpoint, encoder: dict[str, Any], head: str = "classifier.weight") -> Reading:
