@@ -105,15 +105,17 @@ def fit(processor: Mapping[str, Any], size_px: int, otherwise: dict[str, Any]) -
 def timm_fit(pretrained_cfg: Mapping[str, Any], size_px: int) -> dict[str, Any]:
     """How a picture becomes a square as timm's evaluation does it, from the settings that it keeps with its weights.
 
+    Args:
+        pretrained_cfg: these settings; may be empty.
+        size_px: side of the pictures that the trunk was made for.
+
     Raises:
-        InputError: the settings have a filter that is not known, or pictures are not square.
+        InputError: the settings have a filter that is not known.
     """
-    sides = pretrained_cfg.get("input_size") or (3, size_px, size_px)
-    side_px = _square(sides[-2:])
-    resize_px = floor(side_px / (pretrained_cfg.get("crop_pct") or 0.875))
+    resize_px = floor(size_px / (pretrained_cfg.get("crop_pct") or 0.875))
     filter_ = _filter(pretrained_cfg.get("interpolation") or "bicubic")
     kind = {"squash": "both_sides", "border": "longer_side"}.get(pretrained_cfg.get("crop_mode", ""), "shorter_side")
-    found = {**_reference(kind, resize_px, side_px, filter_), "middle": "even"}
+    found = {**_reference(kind, resize_px, size_px, filter_), "middle": "even"}
     if kind == "longer_side":
         found["fill"] = tuple(round(255 * value) for value in pretrained_cfg.get("mean") or IMAGENET_MEAN)
     return found
