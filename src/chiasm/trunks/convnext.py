@@ -8,7 +8,6 @@ between stages, are left out, as strided convolutions do.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -19,10 +18,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from chiasm.core.choice import usually
-from chiasm.core.config import Config as BaseConfig
 from chiasm.core.errors import InputError
 from chiasm.core.features import Features
 from chiasm.layers.convolution_block import ConvolutionBlock, Halving
+from chiasm.layers.ending import AnyEnding, Bare, Ending
 from chiasm.layers.initialise import Normal, initialise
 from chiasm.layers.mlp import GeluMlp, GeluQuickMlp, GeluTanhMlp
 from chiasm.layers.patch import NormedPatchEmbedding
@@ -51,57 +50,6 @@ SIZES: dict[Size, Shape] = {
 }
 
 
-class Ending(nn.Module, ABC):
-    """What becomes of the tokens after the last stage."""
-
-    @abstractmethod
-    def forward(self, tokens: Float[Tensor, "B N D"]) -> tuple[Float[Tensor, "B P D"], Float[Tensor, "B N D"]]:
-        """Tokens that stand before the patches, and those of the patches."""
-
-
-class BareEnding(Ending):
-    """Nothing; the published classifiers take the mean and norm that (`heads.pool`: mean_then_norm)."""
-
-    def forward(self, tokens: Float[Tensor, "B N D"]) -> tuple[Float[Tensor, "B P D"], Float[Tensor, "B N D"]]:
-        return tokens[:, :0], tokens
-
-
-class MeanTokenEnding(Ending):
-    """The mean is the class token, and all tokens are normed (DINOv3).
-
-    Args:
-        embed_dim: width of the tokens.
-        norm_eps: of the norm.
-    """
-
-    def __init__(self, embed_dim: int, norm_eps: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(embed_dim, eps=norm_eps)
-
-    def forward(self, tokens: Float[Tensor, "B N D"]) -> tuple[Float[Tensor, "B P D"], Float[Tensor, "B N D"]]:
-        return self.norm(tokens.mean(dim=1, keepdim=True)), self.norm(tokens)
-
-
-class Bare(BaseConfig):
-    """Settings of `BareEnding`."""
-
-    kind: Literal["bare"] = "bare"
-
-    def build(self, embed_dim: int, norm_eps: float) -> Ending:
-        del embed_dim, norm_eps
-        return BareEnding()
-
-
-class MeanToken(BaseConfig):
-    """Settings of `MeanTokenEnding`."""
-
-    kind: Literal["mean_token"] = "mean_token"
-
-    def build(self, embed_dim: int, norm_eps: float) -> Ending:
-        return MeanTokenEnding(embed_dim, norm_eps)
-
-
-AnyEnding = Annotated[Bare | MeanToken, Field(discriminator="kind"), usually("bare")]
 AnyMlp = Annotated[GeluMlp | GeluTanhMlp | GeluQuickMlp | GeluResponseMlp, Field(discriminator="kind"), usually("gelu")]
 
 
@@ -197,7 +145,7 @@ class Config(ChannelSettings):
         mlp: feed-forward part: gelu (default), gelu_tanh, gelu_quick or gelu_response (ConvNeXt V2).
         layer_scale: initial value of the gain of each block; None for no such gain (ConvNeXt V2).
         drop_path: probability of dropping a block in training: of the last one, falling to 0 at the first.
-        ending: bare (default) or mean_token (DINOv3).
+        ending: bare (default), normed or mean_token (DINOv3).
         norm_eps: of all norms.
     """
 

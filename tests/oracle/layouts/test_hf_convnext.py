@@ -15,7 +15,10 @@ from chiasm.models.classifier import Classifier
 transformers = pytest.importorskip("transformers")
 LAYOUT = "hf_convnext"
 SHAPE: dict[str, Any] = {"hidden_sizes": [8, 16, 24], "depths": [1, 2, 1], "image_size": 32}
-FAMILIES = {"ConvNeXt": ("ConvNext", {"num_stages": 3}), "ConvNeXt V2": ("ConvNextV2", {"num_stages": 3})}
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "ConvNeXt": ("ConvNext", {"num_stages": 3}),
+    "ConvNeXt V2": ("ConvNextV2", {"num_stages": 3}),
+}
 DINOV3 = ("DINOv3 ConvNeXt", "DINOv3ConvNext")
 # Columns of pixels without a patch (47), and rows and columns without a partner, in both halvings.
 SIZES = [(32, 32), (48, 32), (44, 60), (47, 33)]

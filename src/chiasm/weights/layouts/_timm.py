@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from chiasm.core.errors import InputError
 from chiasm.weights.checkpoint import Checkpoint
-from chiasm.weights.layouts._pictures import IMAGENET_MEAN, IMAGENET_STD
+from chiasm.weights.layouts._pictures import IMAGENET_MEAN, IMAGENET_STD, timm_fit
 
 
 def architecture(checkpoint: Checkpoint) -> str:
@@ -35,12 +36,22 @@ def channels(checkpoint: Checkpoint) -> dict[str, tuple[float, ...]]:
     }
 
 
+def image_size(checkpoint: Checkpoint) -> int | None:
+    """Side in pixels of the pictures that the model was made for; None where nothing says it.
+
+    Raises:
+        InputError: they are not square.
+    """
+    told = arguments(checkpoint).get("img_size") or (_made_for(checkpoint).get("input_size") or ())[1:]
+    sides = set(told) if isinstance(told, (list, tuple)) else {told}
+    if len(sides) > 1:
+        raise InputError("a model for square pictures", f"one for {list(told)} px came", "choose another checkpoint")
+    return sides.pop() if sides else None
+
+
 def fit(checkpoint: Checkpoint) -> dict[str, Any]:
     """How a picture becomes a square; without a word about it, the middle 7/8 of its shorter side."""
-    made_for = _made_for(checkpoint)
-    if made_for.get("crop_mode") == "squash":
-        return {"kind": "squash"}
-    return {"kind": "centre_crop", "share": made_for.get("crop_pct") or 0.875}
+    return timm_fit(_made_for(checkpoint), image_size(checkpoint) or 224)
 
 
 def classes(checkpoint: Checkpoint, head: str = "head.weight") -> tuple[str, ...]:
