@@ -44,12 +44,19 @@ def _is_rows(value: Any) -> bool:
 
 
 def _rows(records: Sequence[BaseModel]) -> Table:
+    """A line for each record; columns in which none of them has anything are left out."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in type(records[0]).model_fields:
+    names = [name for name in type(records[0]).model_fields if any(_is_told(getattr(one, name)) for one in records)]
+    for name in names:
         table.add_column(name.replace("_", " "), overflow="fold")
     for record in records[:SHOWN_ROWS]:
-        table.add_row(*(escape(_text(value)) for _, value in record))
+        table.add_row(*(escape(_text(getattr(record, name))) for name in names))
     return table
+
+
+def _is_told(value: Any) -> bool:
+    """Whether there is anything to show: zeros and False are, None and empty lists are not."""
+    return value is not None and value != () and value != {}
 
 
 def _text(value: Any) -> str:
@@ -58,7 +65,13 @@ def _text(value: Any) -> str:
     if isinstance(value, BaseModel):
         value = dict(value)
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_text(item)}" for key, item in value.items()) or "none"
+        return _listed([f"{key} {_text(item)}" for key, item in value.items()])
     if isinstance(value, (list, tuple)):
-        return ", ".join(_text(item) for item in value) or "none"
+        return _listed([_text(item) for item in value])
     return "none" if value is None else str(value)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """The first of some texts, and how many more there are."""
+    more = [f"and {len(texts) - SHOWN_ROWS} more"] if len(texts) > SHOWN_ROWS else []
+    return ", ".join([*texts[:SHOWN_ROWS], *more]) or "none"

@@ -70,7 +70,7 @@ def find_contents(source: Source, known: Collection[str] = ()) -> Contents:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a look at one picture showed: its digest (empty where even that cannot be told) and what is wrong with it."""
+    """What a look at one picture showed: its digest (empty where that cannot be told) and what is wrong with it."""
 
     digest: str
     trouble: str | None = None

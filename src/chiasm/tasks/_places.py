@@ -1,4 +1,4 @@
-"""Places that a person names: files that must be there, and the kinds of file that can be written."""
+"""What a person names: files that must be there, kinds of file that can be written, sources with enough in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from chiasm.core.errors import InputError, nearest
+from chiasm.core.example import Source
 
 
 def missing(path: Path, what: str, candidates: Iterable[Path], otherwise: str) -> InputError:
@@ -40,3 +41,13 @@ def check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
         raise InputError(f"a file name ending in {names}", f"{came} ({path})", f"name the file with {names}")
     if path.is_dir():
         raise InputError(f"a file at {path}", "it is a folder", "choose another name")
+
+
+def check_several(count: int, data: Source) -> None:
+    """Refuse a source of which there are not at least two pictures to compare.
+
+    Raises:
+        InputError: `count` is below 2.
+    """
+    if count < 2:
+        raise InputError("at least two pictures to compare", f"{data.name} has {count}", "add pictures")

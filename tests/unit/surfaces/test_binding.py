@@ -13,6 +13,7 @@ from rich.console import Console
 from chiasm.core.errors import UnknownNameError
 from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import Learner, Record
+from chiasm.data.prompts import ClassNames, Templates
 from chiasm.engine.events import Listener, ProbeEvent, StepEvent
 from chiasm.surfaces.binding import bind
 from chiasm.surfaces.progress import LiveProgress
@@ -90,6 +91,53 @@ def test_names_are_shown_as_they_are_and_records_within_records_in_words():
     assert text.count("[red]/a[/b].png") == 4
     assert "[k] name [red]/a[/b].png, share 0.5" in text
     assert "rows     none" in text
+
+
+class Sparse(Record):
+    name: str
+    count: int
+    truth: str | None = None
+    copies: tuple[str, ...] = ()
+    shares: dict[str, float] = {}
+
+
+class Listing(Record):
+    rows: tuple[Sparse, ...]
+    counts: dict[str, int] = {}
+
+
+def test_columns_without_content_are_left_out_and_long_lists_are_cut():
+    console = Console(width=300)
+    empty = Listing(rows=(Sparse(name="a", count=0), Sparse(name="b", count=0)))
+    full = Listing(rows=(Sparse(name="a", count=0), Sparse(name="b", count=0, truth="yak", copies=("c", "d"))))
+    with console.capture() as capture:
+        show(empty, False, console)
+    assert [line.split() for line in capture.get().splitlines()][2:] == [
+        ["rows"],
+        ["name", "count"],
+        ["a", "0"],
+        ["b", "0"],
+    ]
+    with console.capture() as capture:
+        show(full, False, console)
+    assert "name  count  truth  copies" in capture.get()
+    assert "c, d" in capture.get()
+    counts = {f"n{number}": number for number in range(SHOWN_ROWS + 5)}
+    with console.capture() as capture:
+        show(Listing(rows=(), counts=counts), False, console)
+    assert f"n{SHOWN_ROWS - 1} {SHOWN_ROWS - 1}, and 5 more" in capture.get()
+
+
+def ask(model: int, labels: ClassNames | None = None, templates: Templates | None = None) -> tuple:
+    """Return what came."""
+    return model, labels, templates
+
+
+def test_names_and_templates_are_opened_where_they_are_given():
+    bound = bind(ask, {})
+    assert inspect.signature(bound).parameters["labels"].annotation == str | None
+    assert bound(1) == (1, None, None)
+    assert bound(1, "cat, dog", templates="a {}") == (1, ("cat", "dog"), ("a {}",))
 
 
 @pytest.mark.parametrize("terminal", [True, False])
