@@ -21,6 +21,8 @@ SMALL = {
     },
     "learned": {"SPLITS": "world:?size=64&close_up=1&language=0&length=64", "MAP_POINTS": 50},
     "find": {"NUM_QUERIES": 4, "SHOWN_QUERIES": 2},
+    "tidy": {"NUM_PICTURES": 40, "NUM_COPIES": 3, "NUM_MISLABELLED": 3},
+    "why": {"NUM_EXPLAINED": 2, "SHOTS": 1},
     "public_model": {"NUM_PICTURES": 24, "NUM_SHOWN": 6, "PICTURE_PX": 32},
     "few_shot": {"NUM_TEST": 30, "SHOTS": (1, 2), "NUM_SHOWN": 10},
 }
