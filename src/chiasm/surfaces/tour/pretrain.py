@@ -39,7 +39,7 @@ def pretrain(tour: Tour) -> Section:
     else:
         _train(tour)
     steps, probes = (_logged(tour.trunk / "log.jsonl", kind) for kind in ("step", "probe"))
-    tour.say(f"k-NN accuracy rose from {probes[0]['knn_accuracy']:.1%} to {probes[-1]['knn_accuracy']:.1%}")
+    tour.say(f"k-NN accuracy went from {probes[0]['knn_accuracy']:.1%} to {probes[-1]['knn_accuracy']:.1%}")
     return Section(
         "Learning without labels",
         "SimCLR shows the trunk two distorted views of each picture and asks which belong together. No label is used; "
