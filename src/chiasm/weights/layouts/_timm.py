@@ -49,9 +49,9 @@ def image_size(checkpoint: Checkpoint) -> int | None:
     return sides.pop() if sides else None
 
 
-def fit(checkpoint: Checkpoint) -> dict[str, Any]:
-    """How a picture becomes a square; without a word about it, the middle 7/8 of its shorter side."""
-    return timm_fit(_made_for(checkpoint), image_size(checkpoint) or 224)
+def fit(checkpoint: Checkpoint, size_px: int) -> dict[str, Any]:
+    """How a picture becomes a square of `size_px`; without a word about it, the middle 7/8 of its shorter side."""
+    return timm_fit(_made_for(checkpoint), size_px)
 
 
 def classes(checkpoint: Checkpoint, head: str = "head.weight") -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 Sizes and parts are told from the tensors alone, since a single file has nothing else. What tensors cannot show is told
 from the configuration, else by the name of the architecture, else it is the rule that nearly all published models keep:
 heads are 64 wide, the activation is GELU, norms add 1e-6 (1e-5 where there is one before the first block, as in CLIP).
+As in timm, only names with `quickgelu` have OpenAI's activation.
 Positions are resampled for other grids as timm does it, bicubically and smoothed; as DINOv2 does it where the names
 are DINOv2's.
 
@@ -44,6 +45,14 @@ _RULES: Rules = (
     (r"^(blocks\.\d+)\.(?:ls2\.gamma|gamma_2)$", r"\1.mlp_scale.gain"),
     (r"^(blocks\.\d+)\.mlp\.(?:fc1|w12)\.", r"\1.mlp.up."),
     (r"^(blocks\.\d+)\.mlp\.(?:fc2|w3)\.", r"\1.mlp.down."),
+    (r"^fc_norm\.", "pool.norm."),
+    (r"^attn_pool\.latent$", "pool.probe"),
+    (r"^attn_pool\.q\.", "pool.attention.query."),
+    (r"^attn_pool\.kv\.", "pool.attention.key_value."),
+    (r"^attn_pool\.proj\.", "pool.attention.projection."),
+    (r"^attn_pool\.mlp\.fc1\.", "pool.mlp.up."),
+    (r"^attn_pool\.mlp\.fc2\.", "pool.mlp.down."),
+    (r"^attn_pool\.norm\.", "pool.norm."),
 )
 _IGNORED = (
     r"(module\.)?decoder_.*",
@@ -51,7 +60,7 @@ _IGNORED = (
     r"pre_logits\..*",
 )
 _CLS, _REGISTERS = "prefix.cls_token", "prefix.register_tokens"
-_OTHERS = ("fc_norm.", "head.", "head_dist.")
+_OTHERS = ("pool.", "head.", "head_dist.")
 _MAE = ("decoder_embed.weight", "module.decoder_embed.weight")
 _HEAD_WIDTHS = {1152: 72, 1280: 80, 1408: 88, 1664: 104}
 """By the width of tokens, where it is not 64: So400m, Huge, Giant, gigantic."""
@@ -62,7 +71,7 @@ _OTHER_ACTIVATIONS = (
 )
 _ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "quick_gelu": "gelu_quick"}
 _OURS = r"(vit|deit|deit3|flexivit|test_vit\d?)(_|$)"
-_UNLIKE = r"_(rope|rpn|relpos|srelpos)_"
+_UNLIKE = r"_(rope|rpn|relpos|srelpos|pe|dinov3|lingbot)(_|$)"
 """Architectures with the names of a plain one that compute something else."""
 
 Weights = dict[str, Tensor]
@@ -94,30 +103,33 @@ def read(checkpoint: Checkpoint, rules: Rules, stem_of: Callable[[Weights], Stem
     arguments = timm.arguments(checkpoint)
     stem, patch_size = stem_of(weights)
     width = weights["patch_embedding.projection.weight"].shape[0]
-    norm_eps = 1e-5 if "pre_norm.weight" in weights else 1e-6
+    blocks: dict[str, Any] = {
+        "num_heads": _num_heads(arguments, timm.architecture(checkpoint), width),
+        "mlp": _mlp(weights, arguments, timm.architecture(checkpoint)),
+        "qkv_bias": "blocks.0.attention.query_key_value.bias" in weights,
+        "layer_scale": 1.0 if "blocks.0.attention_scale.gain" in weights else None,
+        "norm_eps": 1e-5 if "pre_norm.weight" in weights else 1e-6,
+    }
+    size_px = _grid_side(weights, arguments, patch_size) * patch_size
     encoder: dict[str, Any] = {
         "trunk": {
             "family": "vit",
             "embed_dim": width,
             "depth": 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks.")),
-            "num_heads": _num_heads(arguments, timm.architecture(checkpoint), width),
-            "image_size": _grid_side(weights, arguments, patch_size) * patch_size,
+            "image_size": size_px,
             "patch_size": patch_size,
             "stem": stem,
             "cls_token": _CLS in weights,
             "num_register_tokens": weights[_REGISTERS].shape[1] if _REGISTERS in weights else 0,
             "positions": {"kind": "learned", "resampling": _resampling(checkpoint)},
             "hiding": {"kind": "mask_token" if "hiding.mask_token" in weights else "left_out"},
-            "mlp": _mlp(weights, arguments, timm.architecture(checkpoint)),
-            "qkv_bias": "blocks.0.attention.query_key_value.bias" in weights,
-            "layer_scale": 1.0 if "blocks.0.attention_scale.gain" in weights else None,
             "pre_norm": "pre_norm.weight" in weights,
             "final_norm": "norm.weight" in weights,
-            "norm_eps": norm_eps,
+            **blocks,
             **timm.channels(checkpoint),
         },
-        "pool": {"by": _pool(weights, arguments, norm_eps)},
-        "fit": timm.fit(checkpoint),
+        "pool": {"by": _pool(weights, arguments, blocks)},
+        "fit": timm.fit(checkpoint, size_px),
     }
     if "head.weight" not in weights:
         return Reading("encoder", encoder)
@@ -137,9 +149,8 @@ def trunk_weights(tensors: Weights, reading: Reading, rules: Rules) -> tuple[Wei
 
 def assembled(trunk: Weights, others: Weights) -> Weights:
     """All weights under the names of an encoder; of a classifier where there is a head."""
-    pool, rest = parted(others, "fc_norm.")
-    head, rest = parted(rest, "head.")
-    taught, rest = parted(rest, "head_dist.")
+    head, pool = parted(others, "head.")
+    taught, pool = parted(pool, "head_dist.")
     if taught and taught.keys() == head.keys():
         # The mean of two heads of two tokens is one map of both tokens.
         head = {
@@ -149,9 +160,8 @@ def assembled(trunk: Weights, others: Weights) -> Weights:
     inside = "image_encoder." if head else ""
     return {
         **{f"{inside}trunk.{name}": tensor for name, tensor in trunk.items()},
-        **{f"{inside}pool.norm.{name}": tensor for name, tensor in pool.items()},
+        **{f"{inside}{name}": tensor for name, tensor in pool.items()},
         **{f"head.linear.{name}": tensor for name, tensor in head.items()},
-        **rest,
     }
 
 
@@ -218,6 +228,12 @@ def _mlp(weights: Weights, arguments: Mapping[str, Any], named: str) -> dict[str
     width = {} if down is None else {"hidden_dim": down.shape[1]}
     if "blocks.0.mlp.gate_up.weight" in weights:
         return {"kind": "swiglu", **width}
+    if not named and "pre_norm.weight" in weights:
+        raise InputError(
+            "the whole folder of a CLIP, with its config.json",
+            "its weights came alone, which do not tell one GELU from the other",
+            "name the folder",
+        )
     usual = next((other for pattern, other in _OTHER_ACTIVATIONS if re.search(pattern, named)), "gelu")
     activation = arguments.get("act_layer") or usual
     kind = _ACTIVATIONS.get(activation)
@@ -227,21 +243,30 @@ def _mlp(weights: Weights, arguments: Mapping[str, Any], named: str) -> dict[str
     return {"kind": kind, **width}
 
 
-def _pool(weights: Weights, arguments: Mapping[str, Any], norm_eps: float) -> dict[str, Any]:
+def _pool(weights: Weights, arguments: Mapping[str, Any], blocks: dict[str, Any]) -> dict[str, Any]:
+    """How tokens become a vector.
+
+    Args:
+        weights: all, under our names.
+        arguments: of the architecture.
+        blocks: settings of the trunk's blocks, which an attention pool shares.
+    """
     if "head_dist.weight" in weights:
         return {"kind": "class_and_register"}
-    has_norm = "fc_norm.weight" in weights
-    usual = "avg" if has_norm or _CLS not in weights else "token"
-    asked = arguments.get("global_pool") or usual
-    kinds: dict[tuple[str, bool], dict[str, Any]] = {
-        ("token", False): {"kind": "class_token"},
-        ("avg", False): {"kind": "mean_patches"},
-        ("avg", True): {"kind": "mean_then_norm", "norm_eps": norm_eps},
+    has_prefix = any(name in weights for name in (_CLS, _REGISTERS))
+    found = "map" if "pool.probe" in weights else "norm" if "pool.norm.weight" in weights else ""
+    asked = arguments.get("global_pool") or found.replace("norm", "avg") or ("token" if _CLS in weights else "avg")
+    kinds: dict[tuple[str, str], dict[str, Any]] = {
+        ("token", ""): {"kind": "class_token"},
+        ("avg", ""): {"kind": "mean_patches"},
+        ("avg", "norm"): {"kind": "mean_then_norm", "norm_eps": blocks["norm_eps"]},
     }
-    if (asked, has_norm) not in kinds or arguments.get("pool_include_prefix"):
+    if not has_prefix:
+        kinds["map", "map"] = {"kind": "attention", **{key: blocks[key] for key in ("num_heads", "mlp", "norm_eps")}}
+    if (asked, found) not in kinds or arguments.get("pool_include_prefix"):
         raise InputError(
-            "a global_pool of token or avg (over the patches alone)",
-            f"{asked!r} came" + (" with fc_norm" if has_norm else ""),
+            "a global_pool of token, of avg over the patches alone, or of map where there are no other tokens",
+            f"{asked!r} came" + (f" with a {found}" if found else ""),
             "choose another checkpoint",
         )
-    return kinds[asked, has_norm]
+    return kinds[asked, found]
