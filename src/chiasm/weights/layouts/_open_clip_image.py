@@ -1,0 +1,198 @@
+"""The picture side of open_clip's models: its own vision transformer, or one of timm's.
+
+Sizes are told from the tensors. What tensors cannot show is told from `vision_cfg`; where there is none (a single
+file), heads are as wide as in the published models of that width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import isqrt
+from typing import Any
+
+from torch import Tensor
+
+from chiasm.core.errors import InputError
+from chiasm.weights.checkpoint import Checkpoint
+from chiasm.weights.layouts import Reading, _timm_vit
+from chiasm.weights.layouts._clip import clip_vision
+from chiasm.weights.layouts._names import Rules, flat_patches, parted, positions_apart, renamed
+
+OWN, TIMM = "visual.", "visual.trunk."
+BLOCKS: Rules = (
+    (r"^transformer\.resblocks\.", "trunk.blocks."),
+    (r"\.attn\.in_proj_(weight|bias)$", r".attention.query_key_value.\1"),
+    (r"\.attn\.out_proj\.", ".attention.projection."),
+    (r"\.ln_1\.", ".attention_norm."),
+    (r"\.ln_2\.", ".mlp_norm."),
+    (r"\.ls_1\.gamma$", ".attention_scale.gain"),
+    (r"\.ls_2\.gamma$", ".mlp_scale.gain"),
+    (r"\.mlp\.c_fc\.", ".mlp.up."),
+    (r"\.mlp\.c_proj\.", ".mlp.down."),
+)
+"""Inside the blocks of both sides."""
+
+_RULES: Rules = (
+    *BLOCKS,
+    (r"^class_embedding$", "trunk.prefix.cls_token"),
+    (r"^positional_embedding$", "trunk.positions.table"),
+    (r"^conv1\.", "trunk.patch_embedding.projection."),
+    (r"^ln_pre\.", "trunk.pre_norm."),
+)
+_ATTENTION_POOL: Rules = (
+    (r"^attn_pool\.latent$", "pool.probe"),
+    (r"^attn_pool\.q\.", "pool.attention.query."),
+    (r"^attn_pool\.kv\.", "pool.attention.key_value."),
+    (r"^attn_pool\.proj\.", "pool.attention.projection."),
+    (r"^attn_pool\.norm\.", "pool.norm."),
+    (r"^attn_pool\.mlp\.fc1\.", "pool.mlp.up."),
+    (r"^attn_pool\.mlp\.fc2\.", "pool.mlp.down."),
+)
+_PATCHES = "patch_embedding.projection.weight"
+_HEAD_WIDTHS = {1280: 80, 1408: 88, 1664: 104, 1792: 112}
+"""By the width of tokens, where it is not 64: H, g, G, E."""
+
+
+@dataclass(frozen=True)
+class _Part(Checkpoint):
+    """The tensors of a checkpoint whose names begin alike, named without that beginning.
+
+    Attributes:
+        beginning: of the names.
+    """
+
+    beginning: str = ""
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        every = super().shapes
+        return {name.removeprefix(self.beginning): every[name] for name in every if name.startswith(self.beginning)}
+
+
+def mlp(
+    shapes: Mapping[str, tuple[int, ...]], block: str, settings: Mapping[str, Any], *, quick: bool
+) -> dict[str, Any]:
+    """Settings of the feed-forward part of open_clip's own transformers.
+
+    Args:
+        shapes: of the tensors.
+        block: beginning of the names of the first block.
+        settings: `vision_cfg` or `text_cfg`.
+        quick: whether the settings of the whole ask for the approximation with a sigmoid.
+
+    Raises:
+        InputError: GELU is approximated in an unknown way.
+    """
+    approximation = (settings.get("act_kwargs") or {}).get("approximate", "none")
+    kinds = {"none": "gelu_quick" if quick else "gelu", "tanh": "gelu_tanh"}
+    if approximation not in kinds:
+        raise InputError("GELU approximated by tanh or not at all", f"{approximation!r} came", "choose another model")
+    return {"kind": kinds[approximation], "hidden_dim": shapes[f"{block}mlp.c_fc.weight"][0]}
+
+
+def norm_eps(settings: Mapping[str, Any]) -> float:
+    """What the norms of open_clip's own transformers add."""
+    return (settings.get("norm_kwargs") or {}).get("eps", 1e-5)
+
+
+def depth(shapes: Mapping[str, tuple[int, ...]], blocks: str) -> int:
+    """How many blocks there are, of names that begin with `blocks`."""
+    return 1 + max(int(name.removeprefix(blocks).split(".")[0]) for name in shapes if name.startswith(blocks))
+
+
+def read_own(shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, Any], *, quick: bool) -> dict[str, Any]:
+    """Settings of an encoder, but for its pictures, of open_clip's own vision transformer.
+
+    Raises:
+        InputError: a part or a setting that our transformer lacks.
+    """
+    blocks = f"{OWN}transformer.resblocks."
+    width, _, patch_size, _ = shapes[f"{OWN}conv1.weight"]
+    side = isqrt(shapes[f"{OWN}positional_embedding"][0] - 1)
+    if side * side + 1 != shapes[f"{OWN}positional_embedding"][0]:
+        raise InputError("positions of a square grid of patches", "they are of another", "choose another model")
+    pool = settings.get("pool_type", "tok")
+    if pool not in ("tok", "avg"):
+        raise InputError("a pool_type of tok or avg", f"{pool!r} came", "choose another model")
+    eps = norm_eps(settings)
+    norm_after = pool == "avg" and settings.get("final_ln_after_pool", False)
+    mean = {"kind": "mean_then_norm", "norm_eps": eps} if norm_after else {"kind": "mean_patches"}
+    trunk = clip_vision(
+        embed_dim=width,
+        depth=depth(shapes, blocks),
+        num_heads=width // settings.get("head_width", 64 if settings else _HEAD_WIDTHS.get(width, 64)),
+        image_size=side * patch_size,
+        patch_size=patch_size,
+        mlp=mlp(shapes, f"{blocks}0.", settings, quick=quick),
+        eps=eps,
+    )
+    return {
+        "trunk": {
+            **trunk,
+            "pre_norm": f"{OWN}ln_pre.weight" in shapes,
+            "final_norm": not norm_after,
+            "layer_scale": 1.0 if f"{blocks}0.ls_1.gamma" in shapes else None,
+            "positions": {"kind": "learned", "resampling": {"mode": "bicubic", "antialias": True}},
+        },
+        "pool": {"by": mean if pool == "avg" else {"kind": "class_token"}},
+        "projection": shapes[f"{OWN}proj"][1],
+    }
+
+
+def translate_own(tensors: dict[str, Tensor], image: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights of open_clip's own vision transformer under the names of an encoder."""
+    pool = image["pool"]["by"]["kind"]
+    last = "pool.norm." if pool == "mean_then_norm" else "trunk.norm."
+    found, _ = parted(tensors, OWN)
+    projection = found.pop("proj", None)
+    found = flat_patches(renamed(found, (*_RULES, (r"^ln_post\.", last))), f"trunk.{_PATCHES}")
+    found = positions_apart(found, "trunk.positions.table", ("trunk.prefix.cls_token",))
+    return found if projection is None else {**found, "projection.weight": projection.T}
+
+
+def read_timm(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of an encoder, but for its pictures, of a vision transformer of timm.
+
+    Raises:
+        InputError: it is no plain vision transformer, or a part or a setting is one that ours lacks.
+    """
+    named, pool = settings.get("timm_model_name"), settings.get("timm_pool")
+    told = {"architecture": named} if named else {}
+    part = _Part(
+        name=checkpoint.name,
+        files=checkpoint.files,
+        is_pickled=checkpoint.is_pickled,
+        settings=told if pool in (None, "", "map") else {**told, "global_pool": pool},
+        processor={},
+        folder=None,
+        beginning=TIMM,
+    )
+    if not _timm_vit.is_plain(part):
+        came = f"{checkpoint.name} has {named or 'something else'}"
+        raise InputError("a picture side that is a vision transformer", came, "choose another model")
+    reading = _timm_vit.read(part, (), _stem)
+    if reading.model != "encoder":
+        raise InputError("a projection without a bias (timm_proj)", "a head with one came", "choose another model")
+    image = dict(reading.config)
+    if "attn_pool.latent" in part.shapes:
+        trunk = image["trunk"]
+        hidden_dim = part.shapes["attn_pool.mlp.fc1.weight"][0]
+        head = {"kind": "attention", "num_heads": trunk["num_heads"], "norm_eps": trunk["norm_eps"]}
+        image["pool"] = {"by": {**head, "mlp": {**trunk["mlp"], "hidden_dim": hidden_dim}}}
+    projection = checkpoint.shapes.get("visual.head.proj.weight")
+    return {**image, "projection": None if projection is None else projection[0]}
+
+
+def translate_timm(tensors: dict[str, Tensor], image: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights of a vision transformer of timm under the names of an encoder."""
+    trunk, others = parted(tensors, TIMM)
+    pool = {name: trunk.pop(name) for name in list(trunk) if name.startswith("attn_pool.")}
+    blocks, rest = _timm_vit.trunk_weights(trunk, Reading("encoder", dict(image)), ())
+    found = _timm_vit.assembled(flat_patches(blocks, _PATCHES), rest)
+    return found | renamed(pool, _ATTENTION_POOL) | renamed(others, ((r"^visual\.head\.proj\.", "projection."),))
+
+
+def _stem(weights: dict[str, Tensor]) -> _timm_vit.Stem:
+    return {"kind": "linear", "bias": "patch_embedding.projection.bias" in weights}, weights[_PATCHES].shape[-1]
