@@ -54,3 +54,21 @@ def test_a_missing_register_is_said():
 def test_the_class_token_is_the_default():
     given = features()
     torch.testing.assert_close(Config().build(4)(given), given.prefix[:, 0])
+
+
+def test_attention_sees_all_tokens_in_any_order():
+    torch.manual_seed(0)
+    part = Config.parse({"by": {"kind": "attention", "num_heads": 2, "mlp": {"mlp_ratio": 2}}}, "pool").build(4).eval()
+    given = features()
+    assert part.out_dim == 4
+    vectors = part(given)
+    turned = Features(given.patches, given.prefix, given.grid, num_class_tokens=1)
+    torch.testing.assert_close(part(turned), vectors)
+    fewer = Features(given.prefix, given.patches[:, 1:], given.grid, num_class_tokens=1)
+    assert not torch.allclose(part(fewer), vectors, atol=1e-6)
+    assert {name.split(".")[0] for name, _ in part.named_parameters()} == {"probe", "attention", "norm", "mlp"}
+
+
+def test_heads_that_do_not_divide_the_width_are_told():
+    with pytest.raises(InputError, match="3 does not divide 4"):
+        Config.parse({"by": {"kind": "attention", "num_heads": 3}}, "pool").build(4)

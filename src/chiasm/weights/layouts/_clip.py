@@ -11,9 +11,6 @@ from torch import Tensor
 
 from chiasm.core.errors import InputError
 
-CLEANED_LIKE_OPEN_CLIP = ("repaired", "single_blanks", "lower")
-"""How open_clip and OpenAI's own code clean a text before they cut it into tokens."""
-
 
 def text_alone(name: str) -> InputError:
     """The error for a checkpoint that sees no pictures."""
