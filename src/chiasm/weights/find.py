@@ -70,7 +70,10 @@ def _is_there(path: Path) -> bool:
 
 def _near(path: Path) -> Path | None:
     """A neighbour of a path that leads nowhere, spelt almost as it."""
-    if not path.parent.is_dir():
+    try:
+        neighbours = sorted(item.name for item in path.parent.iterdir())
+    except OSError:
+        # There is no such folder, or nobody may look into it: no neighbour is known.
         return None
-    name = nearest(path.name, sorted(item.name for item in path.parent.iterdir()))
+    name = nearest(path.name, neighbours)
     return path.with_name(name) if name else None
