@@ -48,7 +48,8 @@ def _rows(records: Sequence[BaseModel]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     names = [name for name in type(records[0]).model_fields if any(_is_told(getattr(one, name)) for one in records)]
     for name in names:
-        table.add_column(name.replace("_", " "), overflow="fold")
+        words = name.split("_")
+        table.add_column(" ".join(words), overflow="fold", min_width=max(map(len, words)))
     for record in records[:SHOWN_ROWS]:
         table.add_row(*(escape(_text(getattr(record, name))) for name in names))
     return table
