@@ -49,7 +49,7 @@ class Classifier(Protocol):
     """Vectors to classes: fitted on few labels, made from names in words, or the head of a trained model."""
 
     def probabilities(self, vectors: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "B K"]:
-        """Probability of each class for each vector; rows sum to 1 unless each class is judged on its own (a sigmoid)."""
+        """Probability of each class for each vector; rows sum to 1, unless each class is judged on its own."""
         ...
 
     def gradients(self, vectors: Float[np.ndarray, "B D"], classes: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B D"]:
