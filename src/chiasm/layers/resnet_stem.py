@@ -96,7 +96,7 @@ class ResNetFeatures(nn.Module):
         super().__init__()
         _check(first_width, depths, widths, num_groups)
         self.out_width = widths[-1] if widths else first_width
-        self.reduction = reduction(len(depths))
+        self.reduction = FIRST_REDUCTION * 2 ** max(len(depths) - 1, 0)
         self.first = StandardizedConvolution(num_channels, first_width, 7, 2)
         self.first_norm = nn.GroupNorm(num_groups, first_width)
         before = (first_width, *widths)
@@ -112,11 +112,6 @@ class ResNetFeatures(nn.Module):
         # Zeros are as good as minus infinity for a maximum of numbers that are not negative.
         pooled = functional.max_pool2d(functional.pad(features, same_padding(3, 2)), 3, stride=2)
         return self.stages(pooled)
-
-
-def reduction(num_stages: int) -> int:
-    """Pixels a side that become one number after some stages."""
-    return FIRST_REDUCTION * 2 ** max(num_stages - 1, 0)
 
 
 def same_padding(side: int, stride: int) -> tuple[int, int, int, int]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor
 
-from chiasm.layers.resnet_stem import reduction
 from chiasm.weights.layouts._names import Rules
 
 FEATURES = "patch_embedding.features."
@@ -50,4 +49,6 @@ def stem_of(weights: dict[str, Tensor], num_groups: int) -> tuple[dict[str, Any]
         "first_width": weights[f"{FEATURES}first.weight"].shape[0],
         "num_groups": num_groups,
     }
-    return settings, reduction(len(stages)) * weights["patch_embedding.projection.weight"].shape[-1]
+    # The first convolution and the pooling take 4 pixels, the first stage none, each further one twice as many.
+    reduction = 4 * 2 ** max(len(stages) - 1, 0)
+    return settings, reduction * weights["patch_embedding.projection.weight"].shape[-1]
