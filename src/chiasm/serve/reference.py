@@ -125,7 +125,7 @@ def _reference(transformers: ModuleType, stored: Foreign) -> Any:
 
 def _same_answers(layout: str, reference: Any, model: PictureModel) -> Iterator[Agreement]:
     """Pictures of noise through both models: their vectors, tokens or logits."""
-    size = model.encoder.trunk.image_size
+    size = model.encoder.fit.side_px(model.encoder.trunk.image_size)
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (2, 3, size, size), generator=generator, dtype=torch.uint8)
     pixels = model.encoder.trunk.normalize(images)
