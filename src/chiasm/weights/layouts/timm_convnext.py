@@ -69,12 +69,13 @@ def read(checkpoint: Checkpoint) -> Reading:
     stages = [int(stage) for stage, _ in places]
     widths = [shapes[f"stages.{stage}.blocks.0.norm.weight"][0] for stage in range(max(stages) + 1)]
     is_normed = "norm_pre.weight" in shapes
+    size_px = timm.image_size(checkpoint) or 224
     encoder: dict[str, Any] = {
         "trunk": {
             "family": "convnext",
             "embed_dims": widths,
             "depths": [stages.count(stage) for stage in range(max(stages) + 1)],
-            "image_size": timm.image_size(checkpoint) or 224,
+            "image_size": size_px,
             "patch_size": shapes["stem.0.weight"][-1],
             "mlp": {
                 "kind": "gelu_response" if "stages.0.blocks.0.mlp.grn.weight" in shapes else "gelu",
@@ -86,7 +87,7 @@ def read(checkpoint: Checkpoint) -> Reading:
             **timm.channels(checkpoint),
         },
         "pool": {"by": {"kind": "mean_patches"} if is_normed else {"kind": "mean_then_norm", "norm_eps": norm_eps}},
-        "fit": timm.fit(checkpoint),
+        "fit": timm.fit(checkpoint, size_px),
     }
     head = next((name for name in ("head.fc.weight", "head.weight") if name in checkpoint.shapes), None)
     if head is None:

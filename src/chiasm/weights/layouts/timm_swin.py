@@ -82,8 +82,8 @@ def read(checkpoint: Checkpoint) -> Reading:
             **timm.channels(checkpoint),
         },
         "pool": {"by": {"kind": "mean_patches"}},
-        "fit": timm.fit(checkpoint),
     }
+    encoder["fit"] = timm.fit(checkpoint, encoder["trunk"]["image_size"])
     head = next((name for name in ("head.fc.weight", "head.weight") if name in shapes), None)
     if head is None:
         return Reading("encoder", encoder)
