@@ -78,6 +78,10 @@ class Altered(Subset):
         super().__init__(source, range(len(source)), source.name)
         self._alteration = alteration
 
+    def digest(self, index: int) -> str:
+        """Another than the original's."""
+        return f"{super().digest(index)} {self._alteration.__qualname__}"
+
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         """Read at full size, since that is what people alter, and alter.
 

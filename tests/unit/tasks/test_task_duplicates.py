@@ -12,7 +12,7 @@ from PIL import Image
 from chiasm.core.errors import InputError
 from chiasm.core.seeds import stream
 from chiasm.evaluate import RawPixels
-from chiasm.tasks._threshold import brightened, cut, resaved
+from chiasm.tasks._threshold import Altered, brightened, cut, resaved
 from chiasm.tasks.duplicates import duplicates
 
 
@@ -146,6 +146,14 @@ def test_bad_input_is_told_in_one_line(encoder, folder, paint, colours, tmp_path
     paint("one/a.png", (1, 2, 3))
     with pytest.raises(InputError, match="at least two pictures to compare"):
         duplicates(encoder, folder(tmp_path / "one"))
+
+
+def test_an_altered_picture_is_another_content_under_the_same_key(folder, photos) -> None:
+    source = folder(photos)
+    altered, other = Altered(source, cut), Altered(source, brightened)
+    assert altered.key(3) == source.key(3)
+    assert len({source.digest(3), altered.digest(3), other.digest(3)}) == 3
+    assert altered.read(3, 16).picture.shape == (112, 150, 3)
 
 
 def test_alterations_do_what_they_say() -> None:
