@@ -1,7 +1,8 @@
 """How much each token had to do with an answer, from what a forward pass left behind and its gradients.
 
 Paper: Abnar and Zuidema, 2020, arXiv 2005.00928, section 3 (rollout); Chefer et al., 2021, arXiv 2103.15679, equations
-5 and 6 (relevance); Selvaraju et al., 2016, arXiv 1610.02391, equations 1 and 2 (Grad-CAM).
+5 and 6 (relevance), 8 and 9 (of tokens that a query looks at); Selvaraju et al., 2016, arXiv 1610.02391, equations 1
+and 2 (Grad-CAM).
 Differs: the vector of a picture need not be read from a class token. Which tokens it is read from is told by the
 gradient that arrives at each (`shares`): all of it at the class token, equal parts where patches are averaged.
 Grad-CAM reads patch tokens in the place of a feature map of convolutions.
@@ -53,6 +54,20 @@ def relevance(
     for each, gradient in zip(weights, gradients, strict=True):
         relevant = relevant + raising(each, gradient) @ relevant
     return relevant
+
+
+def gathered(relevant: Float[Tensor, "B N N"]) -> Float[Tensor, "B N N"]:
+    """Relevance without the 1 on the diagonal: what each token got from the first ones by attention."""
+    return relevant - _identity(relevant[:, None])
+
+
+def balanced(relevant: Float[Tensor, "B N N"]) -> Float[Tensor, "B N N"]:
+    """Relevance of tokens that a query looks at: one half what each of them is by itself, one half what it got.
+
+    By itself the 1 on the diagonal outweighs whatever was got, since that shrinks with the size of the gradients.
+    """
+    got = gathered(relevant)
+    return _identity(relevant[:, None]) + got / got.sum(dim=-1, keepdim=True).clamp(min=_TINY)
 
 
 def raising(weights: Float[Tensor, "B A Q N"], gradients: Float[Tensor, "B A Q N"]) -> Float[Tensor, "B Q N"]:

@@ -26,7 +26,7 @@ from chiasm.data.pictures import PictureLoader
 from chiasm.data.skipped import Skipped
 from chiasm.layers.attention import recorded
 from chiasm.models.encoder import Encoder as PictureToVector
-from chiasm.ops.relevance import raising, relevance, rollout, shares, unit_sums, weighted_features
+from chiasm.ops.relevance import balanced, gathered, raising, relevance, rollout, shares, unit_sums, weighted_features
 from chiasm.serve.encoder import PictureEncoder, open_encoder
 
 # The weights of all blocks and their gradients are kept: 1 GB for a picture of 336 px in a trunk of large size.
@@ -76,7 +76,7 @@ class PictureExplainer:
             chosen = chosen or _default(seen, self.encoder.name)
             _check(chosen, seen, self.encoder.name)
             heat = unit_sums(METHODS[chosen].heat(seen)).unflatten(1, seen.grid)
-            heats.append(heat.cpu().numpy())
+            heats.append(heat.detach().cpu().numpy())
             keys += batch.keys
         return HeatMaps(np.concatenate(heats), tuple(keys), chosen or "rollout", skipped.entries)
 
@@ -94,8 +94,8 @@ class _Seen:
         has_direction: whether the score was asked for; without, it is the length of the vector.
     """
 
-    in_trunk: tuple[Float[Tensor, "B A N N"], ...]
-    in_pool: tuple[Float[Tensor, "B A Q N"], ...]
+    in_trunk: tuple[Float[Tensor, "_ _ _ _"], ...]
+    in_pool: tuple[Float[Tensor, "B A Q _"], ...]
     prefix: Float[Tensor, "B P D"]
     patches: Float[Tensor, "B N D"]
     grid: tuple[int, int]
@@ -122,7 +122,7 @@ class _Seen:
         found = zip(self.gradients(*tensors), tensors, strict=True)
         return [torch.zeros_like(tensor) if slope is None else slope for slope, tensor in found]
 
-    def of_patches(self, heat: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
+    def of_patches(self, heat: Float[Tensor, "B _"]) -> Float[Tensor, "B N"]:
         """The part of all tokens' heat that is the patches'."""
         return heat[:, self.prefix.shape[1] :]
 
@@ -151,10 +151,8 @@ def _relevance(seen: _Seen) -> Float[Tensor, "B N"]:
     depth = len(seen.in_trunk)
     relevant = relevance(seen.in_trunk, slopes[:depth])
     if seen.in_pool:
-        return seen.of_patches((raising(seen.in_pool[-1], slopes[len(weights) - 1]) @ relevant).mean(dim=1))
-    # Without the 1 on the diagonal, which would lift all patches alike where the pool averages them.
-    raised = relevant - torch.eye(relevant.shape[1], dtype=relevant.dtype, device=relevant.device)
-    return seen.of_patches(_read(shares(torch.cat(slopes[-2:], dim=1)), raised))
+        return seen.of_patches((raising(seen.in_pool[-1], slopes[len(weights) - 1]) @ balanced(relevant)).mean(dim=1))
+    return seen.of_patches(_read(shares(torch.cat(slopes[-2:], dim=1)), gathered(relevant)))
 
 
 def _rollout(seen: _Seen) -> Float[Tensor, "B N"]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from chiasm.ops.relevance import raising, relevance, rollout, shares, unit_sums, weighted_features
+from chiasm.ops.relevance import balanced, gathered, raising, relevance, rollout, shares, unit_sums, weighted_features
 
 BATCH, HEADS, TOKENS, WIDTH = 2, 3, 5, 4
 
@@ -55,6 +55,20 @@ def test_relevance_is_the_formula(weights, gradients):
                         step[row, column] += max(product, 0) / HEADS
             expected = expected + step @ expected
         torch.testing.assert_close(found[picture], expected)
+
+
+def test_balanced_is_the_formula(weights, gradients):
+    relevant = relevance(weights, gradients)
+    torch.testing.assert_close(gathered(relevant), relevant - torch.eye(TOKENS, dtype=torch.float64))
+    found = balanced(relevant)
+    for picture in range(BATCH):
+        for row in range(TOKENS):
+            got = [float(relevant[picture, row, column]) - (row == column) for column in range(TOKENS)]
+            for column in range(TOKENS):
+                expected = got[column] / sum(got) + (row == column)
+                assert float(found[picture, row, column]) == pytest.approx(expected)
+    small = relevance(weights, [1e-6 * each for each in gradients])
+    assert torch.allclose(balanced(small).sum(dim=-1), torch.full((BATCH, TOKENS), 2.0, dtype=torch.float64))
 
 
 def test_order_of_the_blocks_matters(weights, gradients):
