@@ -207,3 +207,16 @@ def test_files_of_another_tokenizer_are_told(tmp_path):
     write_json(tmp_path / "vocab.json", {"a": 0, "<|startoftext|>": 1, "<|endoftext|>": 2})
     with pytest.raises(InputError, match="merges of known tokens"):
         find(str(tmp_path)).tokenizer()
+
+
+def test_missing_and_unexpected_tensors_are_listed(tmp_path):
+    clip(tmp_path)
+    file = tmp_path / "model.safetensors"
+    weights = load_file(file)
+    for name in (name for name in weights if ".1." not in name):
+        save_file({key: value for key, value in weights.items() if key != name}, file)
+        with pytest.raises(InputError, match="missing|only reads text|unexpected"):
+            chiasm.load(str(tmp_path))
+    save_file({**weights, "odd": torch.zeros(1)}, file)
+    with pytest.raises(InputError, match="1 unexpected"):
+        chiasm.load(str(tmp_path))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from references import check, difference, pixels, redrawn, unmoved
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from vocabularies import NASTY, gemma_files
 
@@ -230,3 +231,16 @@ def test_texts_through_the_served_model(tmp_path):
     assert side.logit_bias == pytest.approx(reference.logit_bias.item())
     with pytest.raises(InputError, match="at most 100 tokens"):
         side.embed(["a cat"])
+
+
+def test_missing_and_unexpected_tensors_are_listed(tmp_path):
+    siglip(tmp_path)
+    file = tmp_path / "model.safetensors"
+    weights = load_file(file)
+    for name in (name for name in weights if ".1." not in name):
+        save_file({key: value for key, value in weights.items() if key != name}, file)
+        with pytest.raises(InputError, match="missing|only reads text|unexpected"):
+            chiasm.load(str(tmp_path))
+    save_file({**weights, "odd": torch.zeros(1)}, file)
+    with pytest.raises(InputError, match="1 unexpected"):
+        chiasm.load(str(tmp_path))

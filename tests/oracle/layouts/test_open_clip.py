@@ -220,3 +220,16 @@ def test_the_tokenizer_of_siglip(tmp_path):
         tokenizing.build(stored.tokenizer(), 9)(["a_cat"]).tolist()
         == tokenizing.build(stored.tokenizer(), 9)(["A cat!"]).tolist()
     )
+
+
+def test_missing_and_unexpected_tensors_are_listed(tmp_path):
+    """Of any tensor that is left out, its absence is told: in the table, or at once where it tells a size."""
+    folder = copied("clip", tmp_path)
+    weights = load_file(folder / WEIGHTS)
+    for name in (name for name in weights if ".1." not in name):
+        save_file({key: value for key, value in weights.items() if key != name}, folder / WEIGHTS)
+        with pytest.raises(InputError, match="missing|has another or none"):
+            loaded(folder)
+    save_file({**weights, "visual.odd": torch.zeros(1)}, folder / WEIGHTS)
+    with pytest.raises(InputError, match="1 unexpected"):
+        loaded(folder)

@@ -5,6 +5,7 @@ Paper: Radford et al., 2021, arXiv 2103.00020, section 2.4.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -15,6 +16,17 @@ from chiasm.core.errors import InputError
 def text_alone(name: str) -> InputError:
     """The error for a checkpoint that sees no pictures."""
     return InputError("a model that sees pictures", f"{name} only reads text", "choose the whole model that it is from")
+
+
+def shape_of(shapes: Mapping[str, tuple[int, ...]], name: str) -> tuple[int, ...]:
+    """The shape of a tensor that tells a size.
+
+    Raises:
+        InputError: there is no such tensor.
+    """
+    if name not in shapes:
+        raise InputError(f"the tensor {name}, which tells a size", "it is missing", "copy or fetch the model again")
+    return shapes[name]
 
 
 def clip_vision(

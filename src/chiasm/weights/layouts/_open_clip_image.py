@@ -17,7 +17,7 @@ from torch import Tensor
 from chiasm.core.errors import InputError
 from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts import Reading, _timm_vit
-from chiasm.weights.layouts._clip import clip_vision
+from chiasm.weights.layouts._clip import clip_vision, shape_of
 from chiasm.weights.layouts._names import Rules, flat_patches, parted, positions_apart, renamed
 
 OWN, TIMM = "visual.", "visual.trunk."
@@ -89,7 +89,7 @@ def mlp(
     kinds = {"none": "gelu_quick" if quick else "gelu", "tanh": "gelu_tanh"}
     if approximation not in kinds:
         raise InputError("GELU approximated by tanh or not at all", f"{approximation!r} came", "choose another model")
-    return {"kind": kinds[approximation], "hidden_dim": shapes[f"{block}mlp.c_fc.weight"][0]}
+    return {"kind": kinds[approximation], "hidden_dim": shape_of(shapes, f"{block}mlp.c_fc.weight")[0]}
 
 
 def norm_eps(settings: Mapping[str, Any]) -> float:
@@ -109,9 +109,10 @@ def read_own(shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, Any],
         InputError: a part or a setting that our transformer lacks.
     """
     blocks = f"{OWN}transformer.resblocks."
-    width, _, patch_size, _ = shapes[f"{OWN}conv1.weight"]
-    side = isqrt(shapes[f"{OWN}positional_embedding"][0] - 1)
-    if side * side + 1 != shapes[f"{OWN}positional_embedding"][0]:
+    width, _, patch_size, _ = shape_of(shapes, f"{OWN}conv1.weight")
+    num_places = shape_of(shapes, f"{OWN}positional_embedding")[0]
+    side = isqrt(num_places - 1)
+    if side * side + 1 != num_places:
         raise InputError("positions of a square grid of patches", "they are of another", "choose another model")
     pool = settings.get("pool_type", "tok")
     if pool not in ("tok", "avg"):
@@ -137,7 +138,7 @@ def read_own(shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, Any],
             "positions": {"kind": "learned", "resampling": {"mode": "bicubic", "antialias": True}},
         },
         "pool": {"by": mean if pool == "avg" else {"kind": "class_token"}},
-        "projection": shapes[f"{OWN}proj"][1],
+        "projection": shape_of(shapes, f"{OWN}proj")[1],
     }
 
 
@@ -178,11 +179,10 @@ def read_timm(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> dict[str, 
     image = dict(reading.config)
     if "attn_pool.latent" in part.shapes:
         trunk = image["trunk"]
-        hidden_dim = part.shapes["attn_pool.mlp.fc1.weight"][0]
+        hidden_dim = shape_of(part.shapes, "attn_pool.mlp.fc1.weight")[0]
         head = {"kind": "attention", "num_heads": trunk["num_heads"], "norm_eps": trunk["norm_eps"]}
         image["pool"] = {"by": {**head, "mlp": {**trunk["mlp"], "hidden_dim": hidden_dim}}}
-    projection = checkpoint.shapes.get("visual.head.proj.weight")
-    return {**image, "projection": None if projection is None else projection[0]}
+    return {**image, "projection": checkpoint.shapes.get("visual.head.proj.weight", (None,))[0]}
 
 
 def translate_timm(tensors: dict[str, Tensor], image: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts import Reading
-from chiasm.weights.layouts._clip import clip_vision, scalars, text_alone, within
+from chiasm.weights.layouts._clip import clip_vision, scalars, shape_of, text_alone, within
 from chiasm.weights.layouts._names import flat_patches, joined, positions_apart, renamed
 from chiasm.weights.layouts._pictures import CLIP_MEAN, CLIP_STD, channels, fit
 from chiasm.weights.layouts._transformers import BLOCKS, mlp
@@ -53,7 +53,7 @@ def read(checkpoint: Checkpoint) -> Reading:
     """A dual encoder, or an encoder where there is no text side.
 
     Raises:
-        InputError: there is no picture side.
+        InputError: there is no picture side, or a projection is missing.
     """
     settings, shapes = checkpoint.settings, checkpoint.shapes
     sees = any("patch_embedding" in name for name in shapes)
@@ -64,6 +64,7 @@ def read(checkpoint: Checkpoint) -> Reading:
     image = _image(checkpoint, _side(settings, "vision") if whole else settings)
     if not reads:
         return Reading("encoder", image)
+    shape_of(shapes, "visual_projection.weight")
     return Reading("dual_encoder", {"image": image, "text": _text(checkpoint, _side(settings, "text"))})
 
 
@@ -99,10 +100,9 @@ def _image(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> dict[str, Any
         mlp=mlp(settings.get("hidden_act", "quick_gelu"), settings.get("intermediate_size", 3072)),
         eps=settings.get("layer_norm_eps", 1e-5),
     )
-    projection = checkpoint.shapes.get("visual_projection.weight")
     return {
         "trunk": {**trunk, **channels(processor, CLIP_MEAN, CLIP_STD)},
-        "projection": None if projection is None else projection[0],
+        "projection": checkpoint.shapes.get("visual_projection.weight", (None,))[0],
         "fit": fit(processor, size_px, {"kind": "centre_crop"}),
     }
 
@@ -122,6 +122,6 @@ def _text(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> dict[str, Any]
             "norm_eps": settings.get("layer_norm_eps", 1e-5),
         },
         "pool": {"kind": "highest_token"} if end == _WRONG_END else {"kind": "end_token", "end_token": end},
-        "projection": checkpoint.shapes["text_projection.weight"][0],
+        "projection": shape_of(checkpoint.shapes, "text_projection.weight")[0],
         "tokenizer": {"padding": vocab_size - 1 if end == _WRONG_END else end},
     }

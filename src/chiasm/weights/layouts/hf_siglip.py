@@ -18,7 +18,7 @@ from torch import Tensor
 
 from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts import Reading
-from chiasm.weights.layouts._clip import cross_attention, scalars, text_alone, within
+from chiasm.weights.layouts._clip import cross_attention, scalars, shape_of, text_alone, within
 from chiasm.weights.layouts._names import flat_patches, joined, renamed
 from chiasm.weights.layouts._pictures import HALF, channels, fit
 from chiasm.weights.layouts._transformers import BLOCKS, mlp
@@ -154,7 +154,7 @@ def _text(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> dict[str, Any]
             "looks_back": False,
         },
         "pool": {"kind": "last_place"},
-        "projection": checkpoint.shapes["text_model.head.weight"][0],
+        "projection": shape_of(checkpoint.shapes, "text_model.head.weight")[0],
         "projection_bias": True,
         "tokenizer": {"padding": padding, "cleaning": _LOWER if is_gemma else _CANONICAL},
     }

@@ -18,7 +18,7 @@ from torch import Tensor
 from chiasm.core.errors import InputError
 from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts import Reading
-from chiasm.weights.layouts._clip import scalars, within
+from chiasm.weights.layouts._clip import scalars, shape_of, within
 from chiasm.weights.layouts._names import renamed
 from chiasm.weights.layouts._open_clip_image import (
     BLOCKS,
@@ -77,7 +77,7 @@ def read(checkpoint: Checkpoint) -> Reading:
     shapes = checkpoint.shapes
     named = checkpoint.name.lower()
     quick = model.get("quick_gelu", False) if model else "openai" in named or "quickgelu" in named
-    if f"{OWN}conv1.weight" in shapes and f"{OWN}proj" in shapes:
+    if any(name.startswith(f"{OWN}transformer.resblocks.") for name in shapes):
         image = read_own(shapes, vision, quick=quick)
     else:
         image = read_timm(checkpoint, vision)
@@ -151,7 +151,7 @@ def _text(checkpoint: Checkpoint, settings: Mapping[str, Any], *, quick: bool) -
         "trunk": {
             "family": "text",
             "vocab_size": vocab_size,
-            "context_length": shapes["positional_embedding"][0],
+            "context_length": shape_of(shapes, "positional_embedding")[0],
             "embed_dim": width,
             "depth": depth(shapes, blocks),
             "num_heads": settings.get("heads", max(width // 64, 1)),
@@ -161,7 +161,7 @@ def _text(checkpoint: Checkpoint, settings: Mapping[str, Any], *, quick: bool) -
             "looks_back": not settings.get("no_causal_mask", "text_projection.bias" in shapes),
         },
         "pool": _pool(settings, "last" if "text_projection.bias" in shapes else "argmax"),
-        **_projection(shapes),
+        **_projection(shapes, settings),
         "tokenizer": _reading(checkpoint, settings, vocab_size),
     }
 
@@ -178,11 +178,13 @@ def _pool(settings: Mapping[str, Any], usual: str) -> dict[str, Any]:
     return pools[asked]
 
 
-def _projection(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+def _projection(shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, Any]) -> dict[str, Any]:
     if "text_projection" in shapes:
         return {"projection": shapes["text_projection"][1]}
-    linear = shapes.get("text_projection.weight")
-    return {"projection": linear and linear[0], "projection_bias": "text_projection.bias" in shapes}
+    if settings.get("proj_type") == "none":
+        return {"projection": None}
+    projection = shape_of(shapes, "text_projection.weight")[0]
+    return {"projection": projection, "projection_bias": "text_projection.bias" in shapes}
 
 
 def _tokenizing(settings: Mapping[str, Any]) -> Mapping[str, Any]:
