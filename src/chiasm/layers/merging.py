@@ -75,12 +75,12 @@ class PatchMerging(nn.Module):
         self, tokens: Float[Tensor, "B _ _"], grid: tuple[int, int]
     ) -> tuple[Float[Tensor, "B N D"], tuple[int, int]]:
         """The merged tokens of a grid, and their own grid."""
-        tall = tokens.unflatten(1, grid)
+        plane = tokens.unflatten(1, grid)
         rows, columns = ((side + 1) // 2 for side in grid)
         if (2 * rows, 2 * columns) != grid:
-            tall = functional.pad(tall, (0, 0, 0, 2 * columns - grid[1], 0, 2 * rows - grid[0]))
+            plane = functional.pad(plane, (0, 0, 0, 2 * columns - grid[1], 0, 2 * rows - grid[0]))
         # The four go down the left column first and then down the right one.
-        squares = tall.unflatten(2, (columns, 2)).unflatten(1, (rows, 2)).permute(0, 1, 3, 4, 2, 5)
+        squares = plane.unflatten(2, (columns, 2)).unflatten(1, (rows, 2)).permute(0, 1, 3, 4, 2, 5)
         merged = self.reduction(self.norm(squares.flatten(3).flatten(1, 2)))
         return self.post_norm(merged), (rows, columns)
 

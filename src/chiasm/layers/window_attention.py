@@ -127,7 +127,7 @@ class Cosine(Comparison):
     ) -> tuple[Float[Tensor, "B _ A N D"], Float[Tensor, "B _ A N D"]]:
         scale = self.log_scale.clamp(max=math.log(LARGEST_SCALE)).exp()
         turned = functional.normalize(query, dim=-1) * scale
-        return turned.to(query.dtype), functional.normalize(key, dim=-1)
+        return turned.to(query.dtype), functional.normalize(key, dim=-1).to(key.dtype)
 
 
 class WindowAttention(nn.Module):

@@ -41,13 +41,13 @@ class Window:
     def cut(self, tokens: Float[Tensor, "B N D"], grid: tuple[int, int]) -> Float[Tensor, "B _ _ D"]:
         """Tokens of a grid, window by window: pictures, windows, tokens of a window."""
         rows, columns = self._padded(grid)
-        tall = tokens.unflatten(1, grid)
+        plane = tokens.unflatten(1, grid)
         if (rows, columns) != grid:
-            tall = functional.pad(tall, (0, 0, 0, columns - grid[1], 0, rows - grid[0]))
+            plane = functional.pad(plane, (0, 0, 0, columns - grid[1], 0, rows - grid[0]))
         if self.shift:
-            tall = tall.roll((-self.shift, -self.shift), dims=(1, 2))
+            plane = plane.roll((-self.shift, -self.shift), dims=(1, 2))
         side = self.side
-        squares = tall.unflatten(2, (columns // side, side)).unflatten(1, (rows // side, side))
+        squares = plane.unflatten(2, (columns // side, side)).unflatten(1, (rows // side, side))
         return squares.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
     def paste(self, windows: Float[Tensor, "B _ _ D"], grid: tuple[int, int]) -> Float[Tensor, "B N D"]:
@@ -55,10 +55,10 @@ class Window:
         rows, columns = self._padded(grid)
         side = self.side
         squares = windows.unflatten(2, (side, side)).unflatten(1, (rows // side, columns // side))
-        tall = squares.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        plane = squares.transpose(2, 3).flatten(3, 4).flatten(1, 2)
         if self.shift:
-            tall = tall.roll((self.shift, self.shift), dims=(1, 2))
-        return tall[:, : grid[0], : grid[1]].flatten(1, 2)
+            plane = plane.roll((self.shift, self.shift), dims=(1, 2))
+        return plane[:, : grid[0], : grid[1]].flatten(1, 2)
 
     def mask(self, grid: tuple[int, int], like: Tensor) -> Float[Tensor, "_ N N"] | None:
         """What is added to the scores within each window, in the precision of `like`; None for nothing."""
