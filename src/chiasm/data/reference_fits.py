@@ -21,7 +21,7 @@ from pydantic import Field
 from chiasm.core.config import Config
 from chiasm.data.resample import Filter, Window, resample
 
-Middle = Literal["down", "even"]
+Middle = Literal["down", "even", "start"]
 
 
 class ReferenceFit(Config):
@@ -32,7 +32,8 @@ class ReferenceFit(Config):
         filter: of the resampling.
         middle: where the crop begins when the pixels left over are odd in number: "down", one less on the left and on
             top (transformers with Pillow), or "even", at the even one of both places, and squares that are filled up
-            get one less on the left and on top (torchvision, timm, open_clip).
+            get one less on the left and on top (torchvision, timm, open_clip); or "start", at the left and on top (a
+            strided convolution, which leaves out what does not fill a patch).
         fill: colour of what lies outside of the picture, RGB 0 to 255.
         headroom: how many times the resized picture's shorter side a JPEG must have at least after decoding at a
             reduced scale. None: pictures of any size are decoded in full and resized exactly as Pillow does.
@@ -148,6 +149,8 @@ class OwnSize(ReferenceFit):
 
 def _first(left_over: int, middle: Middle) -> int:
     """Where the square begins along one side, given by how much the whole is longer; negative where it is shorter."""
+    if middle == "start":
+        return 0
     if middle == "down":
         return left_over // 2
     # Python rounds halves to even.

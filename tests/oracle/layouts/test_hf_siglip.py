@@ -130,6 +130,26 @@ def test_the_picture_side_without_its_head_gives_its_mean(tmp_path):
     check(LAYOUT, FAMILY, "transformers.SiglipVisionModel", "mean of tokens", float64=difference(found, wanted))
 
 
+def test_pictures_that_patches_do_not_fill(tmp_path):
+    """So400m has 27 patches of 14 px in 384 px; its convolution leaves out the rest on the right and below."""
+    config = transformers.SiglipVisionConfig(**VISION | {"image_size": 35})
+    reference = redrawn(transformers.SiglipVisionModel(config))
+    reference.save_pretrained(tmp_path)
+    transformers.SiglipImageProcessorPil(size={"height": 35, "width": 35}).save_pretrained(tmp_path)
+    model = chiasm.load(str(tmp_path))
+    assert isinstance(model, Encoder)
+    assert model.trunk.image_size == model.fit.side_px(model.trunk.image_size) == 32
+    photo = pixels(61, 90, batch=1)[0].permute(1, 2, 0).numpy()
+    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
+    seen = processor(photo, return_tensors="pt").pixel_values.double()
+    square = torch.tensor(model.fit(photo, 32)).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        wanted = reference(pixel_values=seen).pooler_output
+        found = model(square)
+    assert difference(model.trunk.normalize(square), seen[..., :32, :32]) < 1e-6
+    assert difference(found, wanted) < 1e-5
+
+
 def test_the_text_side_alone_is_refused(tmp_path):
     transformers.SiglipTextModel(transformers.SiglipTextConfig(**TEXT)).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="only reads text"):

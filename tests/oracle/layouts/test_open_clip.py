@@ -159,15 +159,6 @@ def test_other_picture_sides_of_timm_are_told(tmp_path):
             find(str(copied("siglip", tmp_path, vision_cfg={"timm_model_name": named})))
 
 
-def test_pictures_that_are_filled_up_are_told(tmp_path):
-    folder = copied("clip", tmp_path)
-    settings = read_json(folder / CONFIG, "settings")
-    settings["preprocess_cfg"]["resize_mode"] = "longest"
-    write_json(folder / CONFIG, settings)
-    with pytest.raises(InputError, match="'longest' came"):
-        find(str(folder))
-
-
 def test_coca_is_none_of_them(tmp_path):
     weights = load_file(FIXTURES / "clip" / WEIGHTS) | {"text_decoder.text_projection": torch.zeros(2, 2)}
     save_file(weights, tmp_path / "coca.safetensors")
@@ -175,12 +166,14 @@ def test_coca_is_none_of_them(tmp_path):
         find(str(tmp_path / "coca.safetensors"))
 
 
-def test_pictures_are_made_as_the_settings_say():
+def test_pictures_are_made_as_the_settings_say(tmp_path):
     clip, siglip = (find(str(FIXTURES / case)).config["image"] for case in ("clip", "siglip"))
-    assert clip["fit"] == {"kind": "centre_crop"}
-    assert siglip["fit"] == {"kind": "squash"}
+    assert clip["fit"]["kind"] == "shorter_side"
+    assert siglip["fit"]["kind"] == "both_sides"
     assert clip["trunk"]["mean"][0] == pytest.approx(0.48145466)
     assert siglip["trunk"]["std"] == (0.5, 0.5, 0.5)
+    beyond = find(str(copied("siglip", tmp_path, vision_cfg={"image_size": 18}))).config["image"]
+    assert (beyond["fit"]["resize_px"], beyond["fit"]["size_px"], beyond["fit"]["middle"]) == (18, 16, "start")
 
 
 def test_its_own_tokenizer(tmp_path):

@@ -137,6 +137,20 @@ def open_clip_fit(preprocess_cfg: Mapping[str, Any], size_px: int) -> dict[str, 
     return found
 
 
+def whole_patches(found: dict[str, Any], trunk_px: int) -> dict[str, Any]:
+    """The fit of a model whose patches do not fill its pictures (So400m: 27 patches of 14 px in 384 px).
+
+    What is left over on the right and below is never seen, so the square is as large as the patches.
+
+    Args:
+        found: the fit of the whole picture.
+        trunk_px: side of the square that the patches fill.
+    """
+    if found["kind"] != "both_sides" or found["resize_px"] != found["size_px"] or found["size_px"] <= trunk_px:
+        return found
+    return {**found, "size_px": trunk_px, "middle": "start"}
+
+
 def _reference(kind: str, resize_px: int, crop_px: int | None, filter_: str) -> dict[str, Any]:
     """Settings of a `data.reference_fits` fit; without a crop the square is what is resized to."""
     return {"kind": kind, "resize_px": resize_px, "size_px": crop_px or resize_px, "filter": filter_}

@@ -20,7 +20,7 @@ from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts import Reading
 from chiasm.weights.layouts._clip import cross_attention, scalars, shape_of, text_alone, within
 from chiasm.weights.layouts._names import flat_patches, joined, renamed
-from chiasm.weights.layouts._pictures import HALF, channels, fit
+from chiasm.weights.layouts._pictures import HALF, channels, fit, whole_patches
 from chiasm.weights.layouts._transformers import BLOCKS, mlp
 from chiasm.weights.vocabulary import padding_in, tokenizer_settings
 
@@ -107,11 +107,14 @@ def _image(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> dict[str, Any
     feed_forward = mlp(settings.get("hidden_act", "gelu_pytorch_tanh"), settings.get("intermediate_size", 3072))
     num_heads = settings.get("num_attention_heads", 12)
     is_naflex = "num_patches" in settings or "siglip2" in str(settings.get("model_type"))
-    size_px = settings.get("image_size", 224)
+    told_px = settings.get("image_size", 224)
+    # A strided convolution leaves out what does not fill a patch.
+    size_px = told_px // patch_size * patch_size
     resampling = {"mode": "bicubic"}
     if is_naflex:
         size_px = isqrt(settings.get("num_patches", 256)) * patch_size
         resampling = {"mode": "bilinear", "antialias": True}
+    fitted = {"kind": "squash"} if is_naflex else fit(processor, told_px, {"kind": "squash"})
     has_head = any(name.endswith("head.probe") for name in checkpoint.shapes)
     head = {"kind": "attention", "num_heads": num_heads, "mlp": feed_forward, "norm_eps": eps}
     return {
@@ -129,7 +132,7 @@ def _image(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> dict[str, Any
             **channels(processor, HALF, HALF),
         },
         "pool": {"by": head if has_head else {"kind": "mean_patches"}},
-        "fit": {"kind": "squash"} if is_naflex else fit(processor, size_px, {"kind": "squash"}),
+        "fit": whole_patches(fitted, size_px),
     }
 
 

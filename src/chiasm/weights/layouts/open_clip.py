@@ -32,7 +32,7 @@ from chiasm.weights.layouts._open_clip_image import (
     translate_own,
     translate_timm,
 )
-from chiasm.weights.layouts._pictures import CLIP_MEAN, CLIP_STD, HALF
+from chiasm.weights.layouts._pictures import CLIP_MEAN, CLIP_STD, HALF, open_clip_fit, whole_patches
 from chiasm.weights.vocabulary import padding_in
 
 _TEXT_RULES = (
@@ -81,7 +81,7 @@ def read(checkpoint: Checkpoint) -> Reading:
         image = read_own(shapes, vision, quick=quick)
     else:
         image = read_timm(checkpoint, vision)
-    settings = {"image": _with_pictures(image, checkpoint), "text": _text(checkpoint, text, quick=quick)}
+    settings = {"image": _with_pictures(image, checkpoint, vision), "text": _text(checkpoint, text, quick=quick)}
     return Reading("dual_encoder", {**settings, "logit_bias": 0.0 if "logit_bias" in shapes else None})
 
 
@@ -115,23 +115,22 @@ def _refuse_unlike(vision: Mapping[str, Any], text: Mapping[str, Any]) -> None:
         )
 
 
-def _with_pictures(image: dict[str, Any], checkpoint: Checkpoint) -> dict[str, Any]:
+def _with_pictures(image: dict[str, Any], checkpoint: Checkpoint, vision: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of an encoder with what its pictures are made into.
 
     Raises:
-        InputError: pictures are filled up to squares.
+        InputError: the model is for pictures that are no squares.
     """
-    told = checkpoint.settings.get("preprocess_cfg") or {}
     is_siglip = image["pool"]["by"]["kind"] == "attention"
-    mode = told.get("resize_mode") or ("squash" if is_siglip else "shortest")
-    fits = {"shortest": {"kind": "centre_crop"}, "squash": {"kind": "squash"}}
-    if mode not in fits:
-        raise InputError(f"a resize_mode among {', '.join(fits)}", f"{mode!r} came", "choose another model")
+    usual = {"resize_mode": "squash"} if is_siglip else {}
+    told = {**usual, **(checkpoint.settings.get("preprocess_cfg") or {})}
+    size_px = image["trunk"]["image_size"]
+    whole = open_clip_fit({"size": vision.get("image_size"), **told}, size_px)
     pixels = {
         "mean": tuple(told.get("mean") or (HALF if is_siglip else CLIP_MEAN)),
         "std": tuple(told.get("std") or (HALF if is_siglip else CLIP_STD)),
     }
-    return {**image, "trunk": {**image["trunk"], **pixels}, "fit": fits[mode]}
+    return {**image, "trunk": {**image["trunk"], **pixels}, "fit": whole_patches(whole, size_px)}
 
 
 def _text(checkpoint: Checkpoint, settings: Mapping[str, Any], *, quick: bool) -> dict[str, Any]:
