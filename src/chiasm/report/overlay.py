@@ -147,7 +147,8 @@ def _with_legend(drawn: UInt8[np.ndarray, "H W 3"], title: str, note: str) -> UI
     least, most = "none", "most"
     left = _MARGIN_PX + small.getlength(least) + _MARGIN_PX / 2
     right = whole - _MARGIN_PX - small.getlength(most) - _MARGIN_PX / 2
-    bar = _coloured(np.full((_BAR_PX, round(right - left), 3), 128.0), np.linspace(0, 1, round(right - left))[None])
+    level = np.repeat(np.linspace(0, 1, round(right - left))[None], _BAR_PX, axis=0)
+    bar = _coloured(np.full((*level.shape, 3), 128.0), level)
     canvas.paste(Image.fromarray(np.rint(bar).astype(np.uint8)), (round(left), top))
     middle = top + _BAR_PX / 2
     pen.text((_MARGIN_PX, middle), least, fill=palette.SOFT.light, font=small, anchor="lm")
