@@ -1,8 +1,8 @@
 """The convolutional half of a hybrid: the first stages of a ResNet whose weights and features are normalised.
 
 Paper: Dosovitskiy et al., 2020, arXiv 2010.11929, section 3.1 ("Hybrid Architecture") and section 4.1; He et al., 2015,
-arXiv 1512.03385, section 4.1 (bottlenecks); Qiao et al., 2019, arXiv 1903.10520, section 2 (standard weights); Wu and
-He, 2018, arXiv 1803.08494 (group norm); Kolesnikov et al., 2019, arXiv 1912.11370 (both together, in large).
+arXiv 1512.03385, section 4.1 (bottlenecks); Qiao et al., 2019, arXiv 1903.10520, section 2 (standardised weights); Wu
+and He, 2018, arXiv 1803.08494 (group norm); Kolesnikov et al., 2019, arXiv 1912.11370 (both together, in large).
 Differs: as in the published code, the stride of a stage is taken by its first 3 x 3 convolution, not by a 1 x 1.
 """
 
@@ -18,6 +18,8 @@ from chiasm.core.errors import InputError
 
 FIRST_REDUCTION = 4
 """Pixels a side that become one number after the first convolution and the pooling."""
+RIGHT_AND_BELOW = (0, 1, 0, 1)
+"""One zero where what is to be filled up is uneven."""
 BOTTLENECK = 4
 """Width of a block over the width of its 3 x 3 convolution."""
 
@@ -35,12 +37,14 @@ class StandardizedConvolution(nn.Conv2d):
     """
 
     def __init__(self, in_width: int, out_width: int, side: int, stride: int = 1) -> None:
-        super().__init__(in_width, out_width, side, stride, bias=False)
-        self._padding = same_padding(side, stride)
+        filled = max(side - stride, 0)
+        super().__init__(in_width, out_width, side, stride, padding=filled // 2, bias=False)
+        self._is_uneven = filled % 2 == 1
 
     def forward(self, input: Float[Tensor, "B C H W"]) -> Float[Tensor, "B _ _ _"]:
         weight = functional.layer_norm(self.weight, self.weight.shape[1:], eps=1e-8)
-        return functional.conv2d(functional.pad(input, self._padding), weight, stride=self.stride)
+        padded = functional.pad(input, RIGHT_AND_BELOW) if self._is_uneven else input
+        return functional.conv2d(padded, weight, stride=self.stride, padding=self.padding)
 
 
 class Bottleneck(nn.Module):
@@ -110,14 +114,8 @@ class ResNetFeatures(nn.Module):
     def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B _ h w"]:
         features = functional.relu(self.first_norm(self.first(images)))
         # Zeros are as good as minus infinity for a maximum of numbers that are not negative.
-        pooled = functional.max_pool2d(functional.pad(features, same_padding(3, 2)), 3, stride=2)
+        pooled = functional.max_pool2d(functional.pad(features, RIGHT_AND_BELOW), 3, stride=2)
         return self.stages(pooled)
-
-
-def same_padding(side: int, stride: int) -> tuple[int, int, int, int]:
-    """Zeros left, right, above and below a map whose sides are multiples of the stride."""
-    total = max(side - stride, 0)
-    return total // 2, total - total // 2, total // 2, total - total // 2
 
 
 def _stage(in_width: int, width: int, depth: int, stride: int, num_groups: int) -> nn.Sequential:

@@ -265,6 +265,7 @@ def test_a_file_of_dino_or_mae(tmp_path, release):
     trunk = model.encoder.trunk
     assert trunk.mean == (0.485, 0.456, 0.406)
     assert not trunk.hiding.state_dict()
+    assert trunk.positions.resampling.antialias
     inputs = trunk.normalize(images)
     with torch.no_grad():
         expected = reference(pixel_values=inputs).last_hidden_state

@@ -110,7 +110,7 @@ def read(checkpoint: Checkpoint, rules: Rules, stem_of: Callable[[Weights], Stem
         "layer_scale": 1.0 if "blocks.0.attention_scale.gain" in weights else None,
         "norm_eps": 1e-5 if "pre_norm.weight" in weights else 1e-6,
     }
-    size_px = _grid_side(weights, arguments, patch_size) * patch_size
+    size_px = _grid_side(weights, timm.image_size(checkpoint), patch_size) * patch_size
     encoder: dict[str, Any] = {
         "trunk": {
             "family": "vit",
@@ -121,7 +121,7 @@ def read(checkpoint: Checkpoint, rules: Rules, stem_of: Callable[[Weights], Stem
             "stem": stem,
             "cls_token": _CLS in weights,
             "num_register_tokens": weights[_REGISTERS].shape[1] if _REGISTERS in weights else 0,
-            "positions": {"kind": "learned", "resampling": _resampling(checkpoint)},
+            "positions": {"kind": "learned", "resampling": _resampling(checkpoint, weights)},
             "hiding": {"kind": "mask_token" if "hiding.mask_token" in weights else "left_out"},
             "pre_norm": "pre_norm.weight" in weights,
             "final_norm": "norm.weight" in weights,
@@ -149,10 +149,11 @@ def trunk_weights(tensors: Weights, reading: Reading, rules: Rules) -> tuple[Wei
 
 def assembled(trunk: Weights, others: Weights) -> Weights:
     """All weights under the names of an encoder; of a classifier where there is a head."""
-    head, pool = parted(others, "head.")
-    taught, pool = parted(pool, "head_dist.")
-    if taught and taught.keys() == head.keys():
+    head, rest = parted(others, "head.")
+    taught, without = parted(rest, "head_dist.")
+    if taught.keys() == head.keys() == {"weight", "bias"}:
         # The mean of two heads of two tokens is one map of both tokens.
+        rest = without
         head = {
             "weight": torch.cat([head["weight"], taught["weight"]], dim=1) / 2,
             "bias": (widened(head["bias"]) + widened(taught["bias"])) / 2,
@@ -160,7 +161,7 @@ def assembled(trunk: Weights, others: Weights) -> Weights:
     inside = "image_encoder." if head else ""
     return {
         **{f"{inside}trunk.{name}": tensor for name, tensor in trunk.items()},
-        **{f"{inside}{name}": tensor for name, tensor in pool.items()},
+        **{f"{inside}{name}": tensor for name, tensor in rest.items()},
         **{f"head.linear.{name}": tensor for name, tensor in head.items()},
     }
 
@@ -184,29 +185,27 @@ def _prefixes(weights: Weights) -> dict[int, tuple[str, ...]]:
     return {sum(weights[name].shape[1] for name in some): some for some in ((), present[:1], present)}
 
 
-def _grid_side(weights: Weights, arguments: Mapping[str, Any], patch_size: int) -> int:
+def _grid_side(weights: Weights, image_size: int | None, patch_size: int) -> int:
     """Rows and columns of the grid that the positions were made for."""
     table = weights.get("positions.table")
     if table is None:
         raise InputError("a table of positions (pos_embed)", "there is none", "choose another checkpoint")
     count = table.shape[1]
-    told = arguments.get("img_size")
-    sides = {isqrt(max(count - prefix, 0)): count - prefix for prefix in _prefixes(weights)}
-    square = [side for side, num_patches in sides.items() if side and side * side == num_patches]
-    if isinstance(told, (list, tuple)) and len(set(told)) == 1:
-        square = [side for side in square if side * patch_size == told[0]] or square
-    if not square:
+    patches = [count - prefix for prefix in _prefixes(weights) if count > prefix]
+    sides = [isqrt(number) for number in patches if isqrt(number) ** 2 == number]
+    if not sides:
         raise InputError(
             "positions of a square grid of patches", f"there are {count} of them", "choose a checkpoint for squares"
         )
-    return square[-1]
+    # Squares that differ by the number of a few tokens are tiny, so that more than one is hardly ever possible.
+    return next((side for side in sides if side * patch_size == image_size), sides[-1])
 
 
-def _resampling(checkpoint: Checkpoint) -> dict[str, Any]:
-    names = {name.rpartition(".")[2] for name in checkpoint.shapes}
-    if "register_tokens" in names or checkpoint.settings or "mask_token" not in names:
-        return {"mode": "bicubic", "antialias": True}
-    return {"mode": "bicubic", "antialias": False, "offset": 0.1}
+def _resampling(checkpoint: Checkpoint, weights: Weights) -> dict[str, Any]:
+    has_own_code = not checkpoint.settings and "hiding.mask_token" in weights
+    if has_own_code and _REGISTERS not in weights:
+        return {"mode": "bicubic", "antialias": False, "offset": 0.1}
+    return {"mode": "bicubic", "antialias": True}
 
 
 def _num_heads(arguments: Mapping[str, Any], named: str, width: int) -> int:
