@@ -130,7 +130,7 @@ def classify(
     _check_at_least_one(top, "class to tell", "5 is usual")
     _check_one_way(labels, examples, templates, shots)
     if labels is not None:
-        known = from_labels(model, labels, templates or PLAIN)
+        known = from_labels(model, labels, PLAIN if templates is None else templates)
     elif examples is not None:
         known = from_examples(model, examples, learner, shots, seed)
     else:
@@ -148,7 +148,7 @@ def classify(
         classes_from=known.origin,
         independent=known.independent,
         examples=None if examples is None else examples.name,
-        num_templates=len(templates or PLAIN) if labels is not None else 0,
+        num_templates=len(PLAIN if templates is None else templates) if labels is not None else 0,
         num_examples=known.num_examples,
         num_predicted=_tally(predictions, known.classes),
         accuracy=_share(answers.is_right[is_scored, :1], bootstrap, seed),

@@ -123,6 +123,8 @@ def test_the_ranking_goes_to_the_table_when_it_is_asked_for(reading, folder, mix
         ({"templates": ("a {}",)}, "labels for the templates"),
         ({"labels": ("red", "blue"), "shots": 3}, "examples to draw shots from"),
         ({"labels": ("red", "blue"), "templates": ("a photo",)}, "sentences with {} .* 'a photo' has none"),
+        ({"labels": ("red", "blue"), "templates": ()}, "sentences with {} .* there is none"),
+        ({"labels": ()}, "names of classes .* there is none"),
         ({"labels": ("red", "red")}, "each class once .* 'red' comes 2 times"),
         ({"labels": ("red", " ")}, "names of classes .* one is empty"),
         ({"labels": ("red",)}, "at least two classes"),
