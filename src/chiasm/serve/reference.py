@@ -146,7 +146,9 @@ def _tokens(model: PictureModel, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tens
 
 def _states(reference: Any, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N D"]:
     """The reference's last tokens; a map of convolutions row by row."""
-    body = reference.base_model
+    # A bare model of DINOv3's ConvNeXt calls its stages its base.
+    takes_pictures = "pixel_values" in inspect.signature(reference.base_model.forward).parameters
+    body = reference.base_model if takes_pictures else reference
     inputs: dict[str, Tensor] = {"pixel_values": pixels}
     if "noise" in inspect.signature(body.forward).parameters:
         # A masked autoencoder shuffles by noise even when it hides nothing.

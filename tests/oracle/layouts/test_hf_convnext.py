@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from references import check, difference, pixels, redrawn, unmoved
 
 import chiasm
 from chiasm.core.errors import InputError
+from chiasm.data.open import open_source
 from chiasm.models.classifier import Classifier
+from chiasm.serve.reference import compare_with_reference
 
 transformers = pytest.importorskip("transformers")
 LAYOUT = "hf_convnext"
@@ -107,6 +110,16 @@ def test_classes(tmp_path, name):
     part = f"transformers.{family}ForImageClassification"
     check(LAYOUT, name, part, "logits", float64=difference(found, expected))
     assert not unmoved(model, lambda: model(images))
+
+
+def test_dinov3_is_compared_on_request(tmp_path):
+    saved(tmp_path / "model", DINOV3[1])
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(pixels(40, 40)[0].permute(1, 2, 0).numpy()).save(tmp_path / "photos" / "noise.png")
+    source = open_source(str(tmp_path / "photos"))
+    name, parts = compare_with_reference(str(tmp_path / "model"), source, 1)
+    assert name == "DINOv3ConvNextModel"
+    assert [(part.part, part.agrees) for part in parts] == [("tokens", True)]
 
 
 def test_other_settings(tmp_path):
