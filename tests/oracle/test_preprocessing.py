@@ -16,13 +16,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError
 from chiasm.data.decode import decode
 from chiasm.data.fits import AnyFit
+from chiasm.data.reference_fits import ShorterSide
 from chiasm.data.resample import LARGE_PIXELS
+from chiasm.weights.checkpoint import read_folder
 from chiasm.weights.layouts._pictures import CLIP_MEAN, CLIP_STD, channels, fit, open_clip_fit, timm_fit
 
 transformers = pytest.importorskip("transformers")
@@ -183,6 +187,16 @@ def test_timm_and_open_clip(made, flat, upright):
     for size, expected in (((151, 390), flat), ((61, 40), upright)):
         square = placed(noise(*size), placed.side_px(384))
         assert hashlib.blake2b(square.tobytes(), digest_size=8).hexdigest() == expected
+
+
+def test_a_processor_within_another_is_read(tmp_path):
+    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    settings = transformers.CLIPImageProcessorPil(size={"shortest_edge": 300}).to_dict()
+    (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": settings}))
+    made = ours(dict(read_folder(tmp_path, "m").processor))
+    assert made == ShorterSide(size_px=224, resize_px=300)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({**settings, "size": {"shortest_edge": 310}}))
+    assert ours(dict(read_folder(tmp_path, "m").processor)).resize_px == 310
 
 
 def test_what_is_seen_of_a_picture():

@@ -29,6 +29,8 @@ from chiasm.weights.stored import Origin, Stored
 from chiasm.weights.vocabulary import vocabulary_in
 
 _PROCESSOR = "preprocessor_config.json"
+# Since its fifth version transformers keeps the picture processor of a model with a tokenizer as a part of this one.
+_PROCESSORS, _PICTURE_PROCESSOR = "processor_config.json", "image_processor"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Checkpoint:
         files: that hold the weights.
         is_pickled: whether they are pickled, which only an explicit wish makes true.
         settings: of its configuration file; empty where a single file came without one.
-        processor: settings of its picture processor (`preprocessor_config.json`); may be empty.
+        processor: settings of its picture processor (`preprocessor_config.json`, or a part of
+            `processor_config.json`); may be empty.
         folder: that its other files (tokenizer) lie in; None for a single file.
     """
 
@@ -132,15 +135,22 @@ def read_file(file: Path, name: str, *, pickled: bool = False) -> Checkpoint:
 
 
 def _checkpoint(name: str, weights: Weights, folder: Path | None, *, pickled: bool) -> Checkpoint:
-    processor = None if folder is None else folder / _PROCESSOR
     return Checkpoint(
         name=name,
         files=weights.files,
         is_pickled=pickled,
         settings=_settings(weights.settings, "the settings of a model"),
-        processor=_settings(processor, "the settings of a processor"),
+        processor={} if folder is None else _processor(folder),
         folder=folder,
     )
+
+
+def _processor(folder: Path) -> Mapping[str, Any]:
+    """Settings of the picture processor; empty where there is none."""
+    what = "the settings of a processor"
+    alone = _settings(folder / _PROCESSOR, what)
+    within = {} if alone else _settings(folder / _PROCESSORS, what).get(_PICTURE_PROCESSOR)
+    return alone or (within if isinstance(within, Mapping) else {})
 
 
 def _settings(file: Path | None, what: str) -> dict[str, Any]:

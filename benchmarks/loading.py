@@ -1,0 +1,108 @@
+"""From the name of a local checkpoint to the vector of its first picture: chiasm against transformers.
+
+    python benchmarks/loading.py [--rounds 5]
+
+The checkpoint is a ViT-B/16 with random weights (330 MB), saved by transformers with its processor. Every measurement
+is a fresh process, both take turns, files are in the system's cache; both sleep instead of spin while they wait. Three
+spans are told: the call that loads, from this call to the vector of a picture file, and the whole process with its
+imports. Medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+def first_vector_chiasm(folder: Path, picture: Path) -> tuple[float, float]:
+    import torch
+
+    import chiasm
+    from chiasm.data.decode import decode
+    from chiasm.models.encoder import PictureModel
+
+    start = time.perf_counter()
+    model: PictureModel = chiasm.load(str(folder))
+    loaded = time.perf_counter()
+    fit = model.encoder.fit
+    size_px = fit.side_px(model.encoder.trunk.image_size)
+    square = fit(decode(picture.read_bytes(), picture.name, fit.min_side_px(size_px)), size_px)
+    with torch.inference_mode():
+        model.encoder(torch.from_numpy(np.array(square)).permute(2, 0, 1)[None])
+    return loaded - start, time.perf_counter() - start
+
+
+def first_vector_transformers(folder: Path, picture: Path) -> tuple[float, float]:
+    import torch
+    from transformers import AutoImageProcessor, AutoModel
+
+    start = time.perf_counter()
+    model: Any = AutoModel.from_pretrained(folder)
+    processor: Any = AutoImageProcessor.from_pretrained(folder)
+    loaded = time.perf_counter()
+    with torch.inference_mode():
+        model(**processor(images=Image.open(picture).convert("RGB"), return_tensors="pt")).last_hidden_state[:, 0]
+    return loaded - start, time.perf_counter() - start
+
+
+CONTENDERS = {"chiasm": first_vector_chiasm, "transformers": first_vector_transformers}
+
+
+def make(folder: Path) -> None:
+    """The checkpoint and a picture."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    transformers.ViTModel(transformers.ViTConfig()).save_pretrained(folder)
+    transformers.ViTImageProcessorPil().save_pretrained(folder)
+    noise = np.random.default_rng(0).integers(0, 256, (375, 500, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "picture.jpg", quality=90)
+
+
+def measured(name: str, folder: Path) -> dict[str, float]:
+    """Seconds of one fresh process."""
+    words = [sys.executable, __file__, "--worker", name, str(folder)]
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    start = time.perf_counter()
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
+    whole = time.perf_counter() - start
+    loading, to_vector = json.loads(done.stdout.strip().splitlines()[-1])
+    return {"loading": loading, "loading to vector": to_vector, "whole process": whole}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        name, where = options.worker
+        print(json.dumps(CONTENDERS[name](Path(where), Path(where) / "picture.jpg")))
+        return
+    with tempfile.TemporaryDirectory() as where:
+        folder = Path(where)
+        make(folder)
+        for name in CONTENDERS:
+            measured(name, folder)
+        rounds = [{name: measured(name, folder) for name in CONTENDERS} for _ in range(options.rounds)]
+    for span in ("loading", "loading to vector", "whole process"):
+        ours, theirs = (median(one[name][span] for one in rounds) for name in CONTENDERS)
+        print(
+            f"{span:18s} chiasm {ours:6.2f} s, transformers {theirs:6.2f} s, chiasm / transformers {ours / theirs:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
