@@ -189,6 +189,22 @@ def test_heads_and_activation_are_told_by_the_name(tmp_path, named, width, heads
     assert (trunk["num_heads"], trunk["mlp"]["kind"]) == (heads, kind)
 
 
+def test_what_does_not_fill_a_patch_is_left_out(tmp_path):
+    # As vit_so400m_patch14_siglip_384, whose 27 patches of 14 px fill 378 px.
+    save_file(shapes(64) | {"pos_embed": torch.zeros(1, 10, 64)}, tmp_path / "model.safetensors")
+    settings = {"architecture": "vit_base_patch2_7", "pretrained_cfg": {"input_size": [3, 7, 7], "crop_pct": 0.7}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    config = find(str(tmp_path)).config
+    assert config["trunk"]["image_size"] == 6
+    assert (config["fit"]["resize_px"], config["fit"]["size_px"]) == (10, 6)
+
+
+def test_the_fit_is_of_the_size_that_positions_have(tmp_path):
+    save_file(shapes(64), tmp_path / "vit.safetensors")
+    config = find(str(tmp_path / "vit.safetensors")).config
+    assert config["trunk"]["image_size"] == config["fit"]["size_px"] == 4
+
+
 # Single files ------------------------------------------------------------------------------------------------------
 
 SHAPE: dict[str, Any] = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 4}

@@ -26,6 +26,7 @@ from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts import Reading
 from chiasm.weights.layouts import _timm as timm
 from chiasm.weights.layouts._names import Rules, as_tokens, parted, positions_apart, renamed
+from chiasm.weights.layouts._pictures import whole_patches
 
 _RULES: Rules = (
     # Of checkpoints written in training: the part of the whole, and the chunk of blocks that a process holds.
@@ -110,7 +111,12 @@ def read(checkpoint: Checkpoint, rules: Rules, stem_of: Callable[[Weights], Stem
         "layer_scale": 1.0 if "blocks.0.attention_scale.gain" in weights else None,
         "norm_eps": 1e-5 if "pre_norm.weight" in weights else 1e-6,
     }
-    size_px = _grid_side(weights, timm.image_size(checkpoint), patch_size) * patch_size
+    told_px = timm.image_size(checkpoint)
+    size_px = _grid_side(weights, told_px, patch_size) * patch_size
+    # A strided convolution leaves out what does not fill a patch; of pictures whose middle is cut out, we leave half of
+    # that out on each side.
+    made_px = told_px if told_px and told_px // patch_size * patch_size == size_px else size_px
+    fit = {**whole_patches(timm.fit(checkpoint, made_px), size_px), "size_px": size_px}
     encoder: dict[str, Any] = {
         "trunk": {
             "family": "vit",
@@ -129,7 +135,7 @@ def read(checkpoint: Checkpoint, rules: Rules, stem_of: Callable[[Weights], Stem
             **timm.channels(checkpoint),
         },
         "pool": {"by": _pool(weights, arguments, blocks)},
-        "fit": timm.fit(checkpoint, size_px),
+        "fit": fit,
     }
     if "head.weight" not in weights:
         return Reading("encoder", encoder)
@@ -198,7 +204,7 @@ def _grid_side(weights: Weights, image_size: int | None, patch_size: int) -> int
             "positions of a square grid of patches", f"there are {count} of them", "choose a checkpoint for squares"
         )
     # Squares that differ by the number of a few tokens are tiny, so that more than one is hardly ever possible.
-    return next((side for side in sides if side * patch_size == image_size), sides[-1])
+    return next((side for side in sides if image_size and side == image_size // patch_size), sides[-1])
 
 
 def _resampling(checkpoint: Checkpoint, weights: Weights) -> dict[str, Any]:
