@@ -49,9 +49,13 @@ def unigram_vocabulary(path: Path, name: str, end_token: str) -> str:
             "put its tokenizer.json beside it",
         )
     scores = [(piece.text, piece.score) for piece in pieces]
-    tokenizer = Tokenizer(models.Unigram(scores, unknown, byte_fallback=False))
+    try:
+        tokenizer = Tokenizer(models.Unigram(scores, unknown, byte_fallback=False))
+        tables = [normalizers.Precompiled(characters)] if characters else []
+    except Exception as error:
+        # The library raises nothing more special.
+        raise _unreadable(path, name, error) from None
     blanks = [normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip()]
-    tables = [normalizers.Precompiled(characters)] if characters else []
     tokenizer.normalizer = normalizers.Sequence([*tables, *blanks])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -79,10 +83,12 @@ def _read(path: Path, name: str) -> tuple[list[_Piece], int, bytes]:
             elif field == 3:
                 characters = dict(_fields(value)).get(2, b"")
     except (OSError, ValueError, IndexError, TypeError, AttributeError, struct.error) as error:
-        raise InputError(
-            f"the tokenizer of {name} in {path}", f"it cannot be read ({error})", "copy it again"
-        ) from None
+        raise _unreadable(path, name, error) from None
     return pieces, kind, characters
+
+
+def _unreadable(path: Path, name: str, error: Exception) -> InputError:
+    return InputError(f"the tokenizer of {name} in {path}", f"it cannot be read ({error})", "copy it again")
 
 
 def _piece(message: bytes) -> _Piece:

@@ -53,21 +53,15 @@ def tokenizer_settings(folder: Path | None) -> Mapping[str, Any]:
 
 
 def padding_in(folder: Path | None) -> int | None:
-    """Number of the token that short texts are filled up with; None where the files do not tell.
+    """Number of the token that short texts are filled up with; None where `tokenizer_config.json` does not tell.
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: it cannot be read.
     """
     settings = tokenizer_settings(folder)
     padding = _content(settings.get("pad_token"))
-    if folder is None or padding is None:
-        return None
-    for number, token in settings.get("added_tokens_decoder", {}).items():
-        if _content(token) == padding:
-            return int(number)
-    whole = folder / WHOLE
-    added = read_json(whole, "a tokenizer").get("added_tokens", []) if whole.is_file() else []
-    return next((token["id"] for token in added if token["content"] == padding), None)
+    tokens = settings.get("added_tokens_decoder", {}).items() if padding is not None else ()
+    return next((int(number) for number, token in tokens if _content(token) == padding), None)
 
 
 def _content(token: Any) -> str | None:

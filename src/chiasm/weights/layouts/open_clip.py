@@ -46,8 +46,9 @@ _TEXT_RULES = (
 )
 # OpenAI's own files tell some sizes among the weights.
 _IGNORED = (r"(text\.)?attn_mask", "input_resolution", "context_length", "vocab_size")
-_UNLIKE_VISION = ("attentional_pool", "qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn")
-_UNLIKE_TEXT = ("hf_model_name", "embed_cls", "tokenizer_mode", *_UNLIKE_VISION[1:])
+_UNLIKE_BLOCKS = ("qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc")
+_UNLIKE_VISION = ("attentional_pool", *_UNLIKE_BLOCKS)
+_UNLIKE_TEXT = ("hf_model_name", "embed_cls", "tokenizer_mode", *_UNLIKE_BLOCKS)
 _CLEANING = {
     "lower": ("repaired", "single_blanks", "lower"),
     "whitespace": ("repaired", "single_blanks"),
@@ -110,9 +111,8 @@ def _refuse_unlike(vision: Mapping[str, Any], text: Mapping[str, Any]) -> None:
     unlike += ["vision_cfg.layers of a ResNet"] if isinstance(vision.get("layers"), list) else []
     unlike += ["tokenizer_kwargs.strip_sep_token"] if _tokenizing(text).get("strip_sep_token") else []
     if unlike:
-        raise InputError(
-            "an open_clip model of two plain transformers", f"it has {', '.join(unlike)}", "choose another model"
-        )
+        came = f"it has {', '.join(unlike)}"
+        raise InputError("an open_clip model of two plain transformers", came, "choose another model")
 
 
 def _with_pictures(image: dict[str, Any], checkpoint: Checkpoint, vision: Mapping[str, Any]) -> dict[str, Any]:
