@@ -44,12 +44,19 @@ MODELS = ("CLIP ViT-B/32", "DINOv2-S")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a contender tells of its run."""
+    """What a contender tells of its run.
+
+    Attributes:
+        seconds: of the clock, from loaded model to last vector.
+        core_seconds: of all processors together, loading included: what a busy machine distorts least.
+        num_pictures: that were embedded.
+        peak_mib: of memory.
+    """
 
     seconds: float
+    core_seconds: float
     num_pictures: int
     peak_mib: float
-    gflops_per_picture: float = 0.0
 
 
 def enlarged(file: Path, folder: Path) -> None:
@@ -100,8 +107,6 @@ def reference(model: Path) -> tuple[Any, Any, Callable[[Any], Any]]:
 
 
 def run_chiasm(model: Path, photos: Path) -> tuple[np.ndarray, float]:
-    from torch.utils.flop_counter import FlopCounterMode
-
     from chiasm.data.open import open_source
     from chiasm.serve.encoder import open_encoder
 
@@ -110,14 +115,16 @@ def run_chiasm(model: Path, photos: Path) -> tuple[np.ndarray, float]:
     start = time.perf_counter()
     vectors = encoder.embed(source).vectors
     seconds = time.perf_counter() - start
-    print_flops(FlopCounterMode(display=False), encoder)
+    print_operations(encoder)
     return vectors, seconds
 
 
-def print_flops(counter: Any, encoder: Any) -> None:
-    """Operations of one picture, counted by PyTorch."""
+def print_operations(encoder: Any) -> None:
+    """Operations of one picture, counted by PyTorch, for the share of the ceiling."""
     import torch
+    from torch.utils.flop_counter import FlopCounterMode
 
+    counter = FlopCounterMode(display=False)
     part = encoder.model.encoder
     side = part.fit.side_px(part.trunk.image_size)
     with torch.inference_mode(), counter:
@@ -233,10 +240,11 @@ def work(contender: str, model: Path, photos: Path, vectors: Path) -> None:
     """One contender's run, told as JSON; runs in a process of its own."""
     found, seconds = CONTENDERS[contender](model, photos)
     np.save(vectors, found)
-    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     # Workers of a DataLoader count as well; two of them run side by side.
-    peak = own + (2 * children if contender == "bf16" else 0)
-    print(json.dumps(asdict(Outcome(seconds, len(found), peak / 1024))))
+    peak = own.ru_maxrss + (2 * children.ru_maxrss if contender == "bf16" else 0)
+    cores = sum(one.ru_utime + one.ru_stime for one in (own, children))
+    print(json.dumps(asdict(Outcome(seconds, cores, len(found), peak / 1024))))
 
 
 def ceiling() -> dict[str, float]:
@@ -297,7 +305,8 @@ def compare(python: str, model: Path, photos: Path, rounds: int, limit: float, s
             same = least_cosine(np.load(scratch / f"{name}.npy"), np.load(scratch / "transformers.npy"))
             cosine = f"least cosine {same:.5f}"
         print(
-            f"  {name:14s}{answer['seconds']:8.1f} s {rate:7.2f} pictures/s {answer['peak_mib']:6.0f} MiB "
+            f"  {name:14s}{answer['seconds']:8.1f} s {rate:7.2f} pictures/s {answer['core_seconds']:8.1f} core-seconds "
+            f"{answer['peak_mib']:6.0f} MiB "
             f"{rate * flops / limit:5.0%} of the ceiling  {cosine}"
         )
     for name, why in left_out.items():
