@@ -28,6 +28,7 @@ FAMILIES = {
     "clip": ("CLIP", "open_clip.CLIP"),
     "clip_quickgelu": ("CLIP", "open_clip.CustomTextCLIP"),
     "clipa": ("CLIPA", "open_clip.CLIP"),
+    "clip_timm": ("CLIP", "open_clip.CustomTextCLIP"),
     "siglip": ("SigLIP", "open_clip.CustomTextCLIP"),
 }
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
