@@ -24,6 +24,7 @@ from torch import Tensor
 
 from chiasm.core.errors import BrokenPictureError, InputError
 from chiasm.core.example import Example, Source
+from chiasm.core.progress import tell
 from chiasm.data.fits import CentreCrop, Fit
 from chiasm.data.processors import num_processors
 from chiasm.data.skipped import Skipped
@@ -113,6 +114,7 @@ class PictureLoader:
         under_way: deque[Future[list[_Fitted]]] = deque()
         num_ahead = self._num_threads + ceil(2 * self._batch_size / _PIECE)
         starts = iter(range(0, len(self._indices), _PIECE))
+        num_done = 0
         while True:
             for start in islice(starts, num_ahead - len(under_way)):
                 under_way.append(pool.submit(self._fitted, self._indices[start : start + _PIECE], stopped))
@@ -120,6 +122,8 @@ class PictureLoader:
                 break
             ready += under_way.popleft().result()
             self.skipped.check()
+            num_done = min(num_done + _PIECE, len(self._indices))
+            tell(num_done, len(self._indices))
             while len(ready) >= self._batch_size:
                 yield _batch(ready[: self._batch_size])
                 del ready[: self._batch_size]

@@ -13,7 +13,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +24,8 @@ from chiasm.core.registry import Registry
 if TYPE_CHECKING:
     import cyclopts
     from pydantic import BaseModel
+
+    from chiasm.surfaces.output import Output
 
 GROUPS = {
     "train": (Registry("chiasm.recipes", "recipe"), "Train a trunk on your pictures; one command per recipe."),
@@ -176,10 +178,15 @@ def _with_output(function: Callable[..., BaseModel]) -> Callable[..., None]:
     from chiasm.surfaces.words import plain
 
     # Progress goes to standard error, so that an answer can be piped.
-    bound = bind(function, {Sequence[Listener]: (LiveProgress(Output(stderr=True)),)})
+    told = Output(stderr=True)
+    bound = bind(function, {Sequence[Listener]: (LiveProgress(told),)})
+    # What reports its own steps would be drawn over by a second bar.
+    reports = "listeners" in inspect.signature(function).parameters
 
     def command(*args: Any, json: bool = False, **kwargs: Any) -> None:
-        show(bound(*args, **kwargs), json, Output())
+        with contextlib.nullcontext() if reports else _pictures_told(told):
+            answer = bound(*args, **kwargs)
+        show(answer, json, Output())
 
     signature = inspect.signature(bound)
     hint = Annotated[bool, Parameter(help="print the answer as JSON, for programs.", negative=())]
@@ -190,6 +197,16 @@ def _with_output(function: Callable[..., BaseModel]) -> Callable[..., None]:
     command.__doc__ = function.__doc__
     command.__name__ = function.__name__
     return command
+
+
+@contextlib.contextmanager
+def _pictures_told(console: Output) -> Iterator[None]:
+    """Show how many pictures are done while a command looks at them."""
+    from chiasm.core.progress import heard_by
+    from chiasm.surfaces.progress import PictureProgress
+
+    with PictureProgress(console) as progress, heard_by(progress):
+        yield
 
 
 def _complain(line: str, code: int = 2) -> int:

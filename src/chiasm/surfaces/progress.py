@@ -1,14 +1,28 @@
-"""A live view of training: a bar on a terminal, plain lines elsewhere."""
+"""Live views of long work: training (a bar on a terminal, plain lines elsewhere) and pictures that are looked at."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from chiasm.engine.events import ProbeEvent, StepEvent
+
+PATIENCE_SECONDS = 1.0
+"""What is over by then needs no bar."""
 
 
 class LiveProgress:
@@ -56,3 +70,35 @@ class LiveProgress:
 
     def finished(self) -> None:
         self._bar.stop()
+
+
+class PictureProgress:
+    """A bar of the pictures that a command has looked at, for those who wait more than a moment at a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(
+            TextColumn("pictures"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("pictures", total=None)
+        self._began = time.monotonic()
+
+    def __enter__(self) -> PictureProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """So many of the pictures at hand are done; a command may go through several sets of them."""
+        if not self._bar.live.is_started and time.monotonic() - self._began > PATIENCE_SECONDS:
+            self._bar.start()
+        self._bar.update(self._task, completed=done, total=total)
