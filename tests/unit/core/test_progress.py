@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from chiasm.core.progress import heard_by, tell
+from chiasm.data.open import open_source
 from chiasm.data.pictures import PictureLoader
-from chiasm.data.world.world import World
 
 
 def test_only_whoever_listens_hears_and_only_within_the_block():
@@ -20,6 +20,6 @@ def test_only_whoever_listens_hears_and_only_within_the_block():
 def test_a_loader_tells_until_all_are_done():
     heard = []
     with heard_by(lambda *numbers: heard.append(numbers)):
-        list(PictureLoader(World(size_px=32, length=21), 32, 4))
+        list(PictureLoader(open_source("world:train?size=32&length=21"), 32, 4))
     assert heard[-1] == (21, 21)
     assert [done for done, _ in heard] == sorted({done for done, _ in heard})
