@@ -63,7 +63,7 @@ class PictureExplainer:
             InputError: the model's parts do not allow the method, or it needs directions and there are none.
             TooManyBrokenError: more of the source is broken than is tolerated.
         """
-        model = _twin(self.encoder.model.encoder).to(self.encoder.device)
+        model = _twin(self.encoder.model.encoder)
         skipped = Skipped()
         size_px = model.fit.side_px(model.trunk.image_size)
         loader = PictureLoader(source, size_px, BATCH_SIZE, skipped, model.fit)

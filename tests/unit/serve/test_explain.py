@@ -221,6 +221,11 @@ def test_what_speaks_for_another_class_lies_elsewhere(trained, explained, drawn,
     assert mass_inside(right, drawn) > 1.4 * mass_inside(wrong, drawn)
 
 
+def test_grad_cam_says_little_where_attention_has_told_every_token(explained, drawn):
+    by_relevance, by_features = explained("mean", "relevance"), explained("mean", "grad-cam")
+    assert mass_inside(by_features, drawn) < 2 * CHANCE < mass_inside(by_relevance, drawn) / 2
+
+
 def test_the_first_method_that_fits_is_the_default(trained, drawn, folder):
     source = open_source(str(folder))
     few = Subset(source, [0, 1], "few")

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from chiasm.core.errors import UnknownNameError
 from chiasm.core.example import Source, Splits
-from chiasm.core.predictors import Learner, Record
+from chiasm.core.predictors import HeatPainter, Learner, Record
 from chiasm.data.prompts import ClassNames, Templates
 from chiasm.engine.events import Listener, ProbeEvent, StepEvent
 from chiasm.surfaces.binding import bind
@@ -46,6 +46,18 @@ def test_parts_become_words_and_are_opened(tmp_path):
     assert bound(str(folder), tmp_path)[3] is None
     with pytest.raises(UnknownNameError, match="did you mean 'centroid'"):
         bound(str(folder), tmp_path, "centriod")
+
+
+def a_drawing_task(painter: HeatPainter, out: Path) -> HeatPainter:
+    """Return what it draws with."""
+    del out
+    return painter
+
+
+def test_parts_of_one_kind_need_no_word(tmp_path):
+    bound = bind(a_drawing_task, {})
+    assert list(inspect.signature(bound).parameters) == ["out"]
+    assert isinstance(bound(tmp_path), HeatPainter)
 
 
 class Row(Record):
