@@ -58,7 +58,7 @@ class Explained(Record):
         data: name of the source.
         method: how the heat maps were made.
         classes_from: what the classes are known from: labels, examples, or the model itself; None without any.
-        classes: their names.
+        num_classes: how many there are.
         out: the picture or the folder that was written.
         explanations: one for each picture.
         skipped: pictures that could not be read, and why.
@@ -68,7 +68,7 @@ class Explained(Record):
     data: str
     method: HeatMethod
     classes_from: Origin | None
-    classes: tuple[str, ...]
+    num_classes: int
     out: Path
     explanations: tuple[Explanation, ...]
     skipped: dict[str, str]
@@ -142,7 +142,7 @@ def explain(
         data=data.name,
         method=maps.method,
         classes_from=None if known is None else known.origin,
-        classes=() if known is None else known.classes,
+        num_classes=0 if known is None else len(known.classes),
         out=out,
         explanations=tuple(
             Explanation(key=key, out=places[key], **dataclasses.asdict(answers[key])) for key in maps.keys
