@@ -27,11 +27,11 @@ from chiasm.serve.text import ServedText, no_vocabulary
 from chiasm.weights.find import find
 
 BATCH_SIZE = 64
-PIXELS_PER_PASS = 16 * 224 * 224
-"""Of all pictures that a CPU encodes at a time.
+PIXELS_PER_PASS = 8 * 224 * 224
+"""Of all pictures that a CPU encodes at a time (`benchmarks/passes.py`).
 
-Larger activations are no faster to multiply, but glibc asks the system for each of more than some megabytes anew, and
-having its pages cleared took 10 to 15 percent of the time.
+Products of more tokens are no faster, but their activations are so large that glibc asks the system for new memory at
+every layer, and having its pages cleared took up to a sixth of the time.
 """
 
 
