@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +31,21 @@ def pytest_configure(config: pytest.Config) -> None:
         record = Path(os.environ.setdefault("CHIASM_MODELS_RECORD", str(config.rootpath / ".models-record")))
         if "PYTEST_XDIST_WORKER" not in os.environ:
             record.unlink(missing_ok=True)
+        _record_kinds(record)
+
+
+def _record_kinds(record: Path) -> None:
+    """Write down as which kind of model every checkpoint was read."""
+    from chiasm.weights.checkpoint import Foreign
+
+    understand = Foreign.__init__
+
+    def noted(self: Foreign, *args: Any, **kwargs: Any) -> None:
+        understand(self, *args, **kwargs)
+        with record.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"layout": self.layout, "kind": self.model}) + "\n")
+
+    Foreign.__init__ = noted
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -36,5 +53,5 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         import models_page
 
         record = Path(os.environ["CHIASM_MODELS_RECORD"])
-        models_page.write(models_page.measured(record))
+        models_page.write(record)
         record.unlink()

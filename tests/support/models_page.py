@@ -12,37 +12,41 @@ from chiasm.core.registry import Registry
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-TASKS = {
-    "encoder": "embed, index, search by picture, similar, duplicates, outliers, few-shot classify, explain",
-    "classifier": "the same, and classify into its own classes",
-    "dual_encoder": "the same, and zero-shot classify, search by text",
-}
+SERVES = {"encoder": "pictures", "classifier": "own classes", "dual_encoder": "words"}
+"""What each kind of model adds; the page says which tasks follow from it."""
 
 
-def measured(record: Path) -> list[Deviation]:
-    """The comparisons of a run of the tests."""
-    lines = record.read_text(encoding="utf-8").splitlines()
-    return [Deviation(**json.loads(line)) for line in lines]
+def read(record: Path) -> tuple[list[Deviation], dict[str, set[str]]]:
+    """The comparisons of a run of the tests, and the kinds of model that each layout was read as."""
+    deviations, kinds = [], {}
+    for entry in map(json.loads, record.read_text(encoding="utf-8").splitlines()):
+        if "kind" in entry:
+            kinds.setdefault(entry["layout"], set()).add(entry["kind"])
+        else:
+            deviations.append(Deviation(**entry))
+    return deviations, kinds
 
 
-def write(deviations: Sequence[Deviation]) -> None:
+def write(record: Path) -> None:
     """Replace the measured part of the page."""
     text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{table(deviations)}{END}{after}", encoding="utf-8")
+    PAGE.write_text(f"{before}{BEGIN}\n{table(*read(record))}{END}{after}", encoding="utf-8")
 
 
-def table(deviations: Sequence[Deviation]) -> str:
-    """One row per layout, family and reference."""
-    groups: dict[tuple[str, str, str], list[Deviation]] = {}
-    for one in sorted(deviations, key=lambda one: (one.layout, one.family, one.reference)):
-        groups.setdefault((one.layout, one.family, one.reference), []).append(one)
-    rows = ["| layout | family | compared with | what | float64 | float32 |", "|---|---|---|---|---|---|"]
-    for (layout, family, reference), group in groups.items():
+def table(deviations: Sequence[Deviation], kinds: dict[str, set[str]]) -> str:
+    """One row per layout and family."""
+    groups: dict[tuple[str, str], list[Deviation]] = {}
+    for one in sorted(deviations, key=lambda one: (one.family.lower(), one.layout, one.reference, one.part)):
+        groups.setdefault((one.family, one.layout), []).append(one)
+    rows = ["| family | layout | serves | compared with | what | float64 | float32 |", "|---|---|---|---|---|---|---|"]
+    for (family, layout), group in groups.items():
+        references = ", ".join(f"`{one}`" for one in dict.fromkeys(one.reference for one in group))
         parts = ", ".join(dict.fromkeys(one.part for one in group))
+        serves = ", ".join(word for kind, word in SERVES.items() if kind in {"encoder", *kinds[layout]})
         exact, single = _most(one.float64 for one in group), _most(one.float32 for one in group)
-        rows.append(f"| {layout} | {family} | `{reference}` | {parts} | {exact} | {single} |")
+        rows.append(f"| {family} | {layout} | {serves} | {references} | {parts} | {exact} | {single} |")
     return "\n".join(rows) + "\n"
 
 
@@ -50,9 +54,10 @@ def listed() -> dict[str, list[float]]:
     """Largest deviations by layout, float64 and then float32, as they stand on the page."""
     _, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     rows = [line.split("|")[1:-1] for line in rest.split(END)[0].strip().splitlines()[2:]]
-    found: dict[str, list[float]] = {name: [0.0, 0.0] for name, *_ in ((cell.strip() for cell in row) for row in rows)}
+    found: dict[str, list[float]] = {}
     for row in rows:
-        name, *_, exact, single = (cell.strip() for cell in row)
+        _, name, *_, exact, single = (cell.strip() for cell in row)
+        found.setdefault(name, [0.0, 0.0])
         for place, cell in enumerate((exact, single)):
             if cell != "-":
                 found[name][place] = max(found[name][place], float(cell))
