@@ -2,7 +2,7 @@
 
 Two ways, both of which release Python's lock. Pillow's own is what checkpoints were trained and published with.
 PyTorch's has 16 bit weights and uses the processor's vector unit: 8 to 13 times as fast on large pictures, and equal
-but for one level of 255 in about one value of a thousand (`benchmarks/preprocessing.py`). OpenCV has no antialiased
+but for one level of 255 in one or two values of a thousand (`benchmarks/preprocessing.py`). OpenCV has no antialiased
 filter but pixel areas.
 """
 
