@@ -61,7 +61,8 @@ class Outcome:
 
 def enlarged(file: Path, folder: Path) -> None:
     picture = Image.open(file).convert("RGB")
-    size = LARGE if picture.width >= picture.height else LARGE[::-1]
+    longer, shorter = LARGE
+    size = (longer, shorter) if picture.width >= picture.height else (shorter, longer)
     picture.resize(size, Image.Resampling.BICUBIC).save(folder / file.with_suffix(".jpg").name, quality=90)
 
 
