@@ -1,6 +1,6 @@
 """Embedding a folder: chiasm against transformers and ONNX Runtime, the same weights, large photos and small ones.
 
-    python benchmarks/embed.py --photos ../shared/data/imagenet_500/images [--peer-python env/bin/python]
+    python benchmarks/embed.py --photos FOLDER [--peer-python env/bin/python]
 
 Weights are random: CLIP ViT-B/32 and DINOv2-S as transformers builds them, saved once. Large photos are the given ones
 enlarged to 12 megapixels (JPEG of quality 90), small ones are the given ones. Every contender is a process of its own

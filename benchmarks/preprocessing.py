@@ -1,6 +1,6 @@
 """How far our squares are from those of transformers' processors, and what that does to a vector; what decoding costs.
 
-    python benchmarks/preprocessing.py --photos ../shared/data/imagenet_500/images [--images 500] [--large 12]
+    python benchmarks/preprocessing.py --photos FOLDER [--images 500] [--large 12]
 
 For each processor: the largest and mean difference of a pixel (of 255 levels) over all photos, decoding included, and
 the least cosine of the vectors of a CLIP ViT-B/32 with random weights. With a random model all vectors are alike, so

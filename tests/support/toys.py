@@ -17,7 +17,7 @@ from chiasm.core.views import Views, ViewSpec
 class ToyTrunk(Trunk):
     def __init__(self) -> None:
         super().__init__()
-        self.embed_dim, self.image_size, self.hides_patches = 8, 8, False
+        self.embed_dim, self.image_size, self.patch_size, self.hides_patches = 8, 8, 8, False
         self.layer = nn.Linear(3 * 64, 8)
         self.dropout = nn.Dropout(0.2)
 

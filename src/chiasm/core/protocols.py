@@ -20,11 +20,13 @@ class Trunk(nn.Module, ABC):
     Attributes:
         embed_dim: width of the tokens.
         image_size: side in pixels the trunk was made for; other sizes are accepted where positions can be resampled.
+        patch_size: side in pixels of what becomes one token, of the first stage where there are several.
         hides_patches: True when `patch_mask` really leaves hidden patches out of the computation.
     """
 
     embed_dim: int
     image_size: int
+    patch_size: int
     hides_patches: bool
 
     @abstractmethod

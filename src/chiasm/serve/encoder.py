@@ -27,12 +27,14 @@ from chiasm.serve.text import ServedText, no_vocabulary
 from chiasm.weights.find import find
 
 BATCH_SIZE = 64
-PIXELS_PER_PASS = 8 * 224 * 224
+TOKENS_PER_PASS = 1600
 """Of all pictures that a CPU encodes at a time (`benchmarks/passes.py`).
 
-Products of more tokens are no faster, but their activations are so large that glibc asks the system for new memory at
+Products of fewer tokens are slower; more of them make activations so large that glibc asks the system for new memory at
 every layer, and having its pages cleared took up to a sixth of the time.
 """
+LEAST_PATCH_PX = 16
+"""Patches below this side are counted as if they had it: their tokens are narrow, or only few more."""
 
 
 class PictureEncoder:
@@ -128,7 +130,8 @@ class PictureEncoder:
         """Pictures that are encoded at a time."""
         if self._device.type != "cpu":
             return BATCH_SIZE
-        return min(BATCH_SIZE, max(1, PIXELS_PER_PASS // size_px**2))
+        num_tokens = max(size_px // max(self._encoder.trunk.patch_size, LEAST_PATCH_PX), 1) ** 2
+        return min(BATCH_SIZE, max(1, TOKENS_PER_PASS // num_tokens))
 
     @torch.inference_mode()
     def _encode(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[np.ndarray, "B D"]:

@@ -15,7 +15,7 @@ from chiasm.data.reference_fits import ShorterSide
 from chiasm.models import encoder
 from chiasm.models._store import save_model
 from chiasm.serve._cache import FeatureCache
-from chiasm.serve.encoder import PIXELS_PER_PASS, PictureEncoder, open_encoder, untrained_encoder
+from chiasm.serve.encoder import TOKENS_PER_PASS, PictureEncoder, open_encoder, untrained_encoder
 from chiasm.trunks import vit
 from chiasm.weights.card import Card
 
@@ -130,10 +130,11 @@ def test_a_cpu_encodes_few_large_pictures_at_a_time(source):
             sizes.append(len(images))
             return super().forward(images)
 
-    trunk = TRUNK.model_copy(update={"image_size": 512, "patch_size": 128})
-    PictureEncoder(Watching(encoder.Config(trunk=trunk)), "m", lambda: "f", torch.device("cpu")).embed(source)
-    assert max(sizes) * 512 * 512 <= PIXELS_PER_PASS
-    assert sum(sizes) == 15
+    for image_size, patch_size, most in ((512, 16, TOKENS_PER_PASS // 32**2), (512, 128, 15), (320, 16, 4)):
+        trunk = TRUNK.model_copy(update={"image_size": image_size, "patch_size": patch_size})
+        sizes.clear()
+        PictureEncoder(Watching(encoder.Config(trunk=trunk)), "m", lambda: "f", torch.device("cpu")).embed(source)
+        assert (max(sizes), sum(sizes)) == (most, 15)
 
 
 def test_the_fit_says_how_large_the_squares_are(source):

@@ -69,7 +69,7 @@ class Local(Trunk):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embed_dim, self.image_size, self.hides_patches = 16, SIDE, False
+        self.embed_dim, self.image_size, self.patch_size, self.hides_patches = 16, SIDE, PATCH, False
         self.layers = nn.Sequential(nn.Conv2d(3, 16, PATCH, PATCH), nn.GELU(), nn.Conv2d(16, 16, 3, padding=1))
 
     def normalize(self, images):
