@@ -96,7 +96,7 @@ def test_names_beyond_the_encoding_of_the_terminal_are_shown(tmp_path):
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from chiasm.surfaces import cli
 
 def slow(words):
@@ -109,6 +109,8 @@ def slow(words):
         print("cleared up", flush=True)
 
 cli._call = slow
+# A job in the background of a shell inherits that Ctrl-C is not for it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 cli.main(sys.argv[1:])
 """
 
