@@ -11,8 +11,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ from chiasm.core.errors import InputError, nearest
 from chiasm.core.files import read_json, read_text, write_json, write_text
 from chiasm.core.tensors import count_numbers, read_tensors, write_tensors
 from chiasm.weights.card import Card
-from chiasm.weights.stored import Origin, Stored
+from chiasm.weights.stored import Origin, Stored, file_sha256
 
 CONFIG, WEIGHTS, CARD, METRICS = "config.json", "model.safetensors", "card.md", "metrics.json"
 TOKENIZER = "tokenizer.json"
@@ -52,9 +50,8 @@ class Artefact(Stored):
         return str(self.folder)
 
     @property
-    def fingerprint(self) -> str:
-        identity = json.dumps([self.model, self.config, self.weights_sha256], sort_keys=True)
-        return hashlib.sha256(identity.encode()).hexdigest()[:16]
+    def digest(self) -> str:
+        return self.weights_sha256
 
     def tensors(self) -> dict[str, Tensor]:
         """Read the weights.
@@ -63,7 +60,7 @@ class Artefact(Stored):
             InputError: the file is missing, damaged, or not the one that the artefact was written with.
         """
         path = self.folder / WEIGHTS
-        if _sha256(path) != self.weights_sha256:
+        if file_sha256(path) != self.weights_sha256:
             # Other weights under the old fingerprint would mix with vectors that were made before.
             raise InputError(
                 f"the weights that {self.folder / CONFIG} names by their digest",
@@ -129,7 +126,7 @@ def save(
     write_text(folder / CARD, card.markdown())
     if tokenizer is not None:
         write_text(folder / TOKENIZER, tokenizer)
-    fields = _Fields(model=model, tasks=tasks, weights_sha256=_sha256(folder / WEIGHTS), config=dict(config))
+    fields = _Fields(model=model, tasks=tasks, weights_sha256=file_sha256(folder / WEIGHTS), config=dict(config))
     write_json(folder / CONFIG, fields.model_dump(mode="json"))
     return read(folder)
 
@@ -175,14 +172,6 @@ def find(root: Path) -> list[Artefact]:
             # Other programs also name their files config.json.
             continue
     return found
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"weights at {path}", f"they cannot be read ({error.strerror})", "copy them again") from None
 
 
 def _near(folder: Path) -> str:

@@ -7,7 +7,6 @@ plain values is unpickled (see `weights.pickled`), and no code from a hub is eve
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from chiasm.core.tensors import read_shapes, read_tensors
 from chiasm.weights.folder import SAFE_SUFFIX, Weights, may_be_pickled, none_in, refused, weights_at, weights_in
 from chiasm.weights.layouts import Reading, layout_of
 from chiasm.weights.pickled import unpickle
-from chiasm.weights.stored import Origin, Stored
+from chiasm.weights.stored import Origin, Stored, file_sha256
 from chiasm.weights.vocabulary import vocabulary_in
 
 _PROCESSOR = "preprocessor_config.json"
@@ -71,10 +70,10 @@ class Checkpoint:
         Raises:
             InputError: a file is missing or damaged.
         """
-        found: dict[str, Tensor] = self._unpickled if self.is_pickled else {}
-        for file in () if self.is_pickled else self.files:
-            found |= read_tensors(file)
-        return found
+        if self.is_pickled:
+            # A new table each time: whoever translates it takes things out.
+            return dict(self._unpickled)
+        return {name: tensor for file in self.files for name, tensor in read_tensors(file).items()}
 
     @cached_property
     def digest(self) -> str:
@@ -190,9 +189,8 @@ class Foreign(Stored):
         return Origin(read_text(card, "the card of a model")) if card is not None and card.is_file() else Origin()
 
     @property
-    def fingerprint(self) -> str:
-        identity = json.dumps([self.model, self.config, self.checkpoint.digest], sort_keys=True)
-        return hashlib.sha256(identity.encode()).hexdigest()[:16]
+    def digest(self) -> str:
+        return self.checkpoint.digest
 
     def tensors(self) -> dict[str, Tensor]:
         return self._module.translate(self.checkpoint.tensors(), self._reading)
@@ -237,10 +235,4 @@ def _understood(checkpoint: Checkpoint) -> tuple[str, ModuleType]:
 def _file_digest(file: Path) -> str:
     """Digest of a file; the cache of a hub links to files that are named by it."""
     target = file.resolve().name
-    if re.fullmatch(r"[0-9a-f]{64}", target):
-        return target
-    try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"weights at {file}", f"they cannot be read ({error.strerror})", "copy them again") from None
+    return target if re.fullmatch(r"[0-9a-f]{64}", target) else file_sha256(file)

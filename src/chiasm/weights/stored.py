@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+
+from chiasm.core.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,14 @@ class Stored(ABC):
 
     @property
     @abstractmethod
+    def digest(self) -> str:
+        """Of the content of the weights; to tell it may mean to read them."""
+
+    @property
     def fingerprint(self) -> str:
         """Changes whenever answers could; vectors of different fingerprints do not mix."""
+        identity = json.dumps([self.model, self.config, self.digest], sort_keys=True)
+        return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -63,7 +74,7 @@ class Stored(ABC):
 
     @abstractmethod
     def num_parameters(self) -> int:
-        """Numbers in the weights, read from the headers of the files alone.
+        """Numbers in the files of weights; of safetensors files only the headers are read.
 
         Raises:
             InputError: a file is missing or damaged.
@@ -76,3 +87,16 @@ class Stored(ABC):
         Raises:
             InputError: there is none, or it cannot be read.
         """
+
+
+def file_sha256(path: Path) -> str:
+    """Digest of a file of weights.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"weights at {path}", f"they cannot be read ({error.strerror})", "copy them again") from None

@@ -98,3 +98,11 @@ def parted(tensors: dict[str, Tensor], beginning: str) -> tuple[dict[str, Tensor
     """Tensors whose names begin with `beginning`, named without it, and all others."""
     ours = {name.removeprefix(beginning): tensor for name, tensor in tensors.items() if name.startswith(beginning)}
     return ours, {name: tensor for name, tensor in tensors.items() if not name.startswith(beginning)}
+
+
+def mean_of_heads(own: dict[str, Tensor], taught: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The mean of two linear heads of two tokens (distilled DeiT) as one map of both tokens, one after the other."""
+    return {
+        "weight": torch.cat([own["weight"], taught["weight"]], dim=1) / 2,
+        "bias": (widened(own["bias"]) + widened(taught["bias"])) / 2,
+    }

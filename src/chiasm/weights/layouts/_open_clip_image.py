@@ -41,15 +41,6 @@ _RULES: Rules = (
     (r"^conv1\.", "trunk.patch_embedding.projection."),
     (r"^ln_pre\.", "trunk.pre_norm."),
 )
-_ATTENTION_POOL: Rules = (
-    (r"^attn_pool\.latent$", "pool.probe"),
-    (r"^attn_pool\.q\.", "pool.attention.query."),
-    (r"^attn_pool\.kv\.", "pool.attention.key_value."),
-    (r"^attn_pool\.proj\.", "pool.attention.projection."),
-    (r"^attn_pool\.norm\.", "pool.norm."),
-    (r"^attn_pool\.mlp\.fc1\.", "pool.mlp.up."),
-    (r"^attn_pool\.mlp\.fc2\.", "pool.mlp.down."),
-)
 _PATCHES = "patch_embedding.projection.weight"
 _HEAD_WIDTHS = {1280: 80, 1408: 88, 1664: 104, 1792: 112}
 """By the width of tokens, where it is not 64: H, g, G, E."""
@@ -188,10 +179,9 @@ def read_timm(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> dict[str, 
 def translate_timm(tensors: dict[str, Tensor], image: Mapping[str, Any]) -> dict[str, Tensor]:
     """The weights of a vision transformer of timm under the names of an encoder."""
     trunk, others = parted(tensors, TIMM)
-    pool = {name: trunk.pop(name) for name in list(trunk) if name.startswith("attn_pool.")}
     blocks, rest = _timm_vit.trunk_weights(trunk, Reading("encoder", dict(image)), ())
     found = _timm_vit.assembled(flat_patches(blocks, _PATCHES), rest)
-    return found | renamed(pool, _ATTENTION_POOL) | renamed(others, ((r"^visual\.head\.proj\.", "projection."),))
+    return found | renamed(others, ((r"^visual\.head\.proj\.", "projection."),))
 
 
 def _stem(weights: dict[str, Tensor]) -> _timm_vit.Stem:

@@ -21,11 +21,10 @@ import torch
 from torch import Tensor
 
 from chiasm.core.errors import InputError
-from chiasm.core.tensors import widened
 from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts import Reading
 from chiasm.weights.layouts import _timm as timm
-from chiasm.weights.layouts._names import Rules, as_tokens, parted, positions_apart, renamed
+from chiasm.weights.layouts._names import Rules, as_tokens, mean_of_heads, parted, positions_apart, renamed
 from chiasm.weights.layouts._pictures import whole_patches
 
 _RULES: Rules = (
@@ -158,12 +157,7 @@ def assembled(trunk: Weights, others: Weights) -> Weights:
     head, rest = parted(others, "head.")
     taught, without = parted(rest, "head_dist.")
     if taught.keys() == head.keys() == {"weight", "bias"}:
-        # The mean of two heads of two tokens is one map of both tokens.
-        rest = without
-        head = {
-            "weight": torch.cat([head["weight"], taught["weight"]], dim=1) / 2,
-            "bias": (widened(head["bias"]) + widened(taught["bias"])) / 2,
-        }
+        rest, head = without, mean_of_heads(head, taught)
     inside = "image_encoder." if head else ""
     return {
         **{f"{inside}trunk.{name}": tensor for name, tensor in trunk.items()},

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from chiasm.core.tensors import widened
 from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts import Reading
-from chiasm.weights.layouts._names import parted, positions_apart
+from chiasm.weights.layouts._names import mean_of_heads, parted, positions_apart
 from chiasm.weights.layouts._pictures import IMAGENET_MEAN, IMAGENET_STD, channels, fit
 from chiasm.weights.layouts._transformers import VIT, assembled, classifier, hiding, mlp, shape, trunk_weights
 
@@ -73,8 +71,5 @@ def translate(tensors: dict[str, Tensor], reading: Reading) -> dict[str, Tensor]
     own, rest = parted(rest, _OWN)
     taught, rest = parted(rest, _TAUGHT)
     if own.keys() == taught.keys() == {"weight", "bias"}:
-        head = {
-            "weight": torch.cat([own["weight"], taught["weight"]], dim=1) / 2,
-            "bias": (widened(own["bias"]) + widened(taught["bias"])) / 2,
-        }
+        head = mean_of_heads(own, taught)
     return assembled(positions_apart(trunk_weights(rest, _RULES, _IGNORED), prefix=_PREFIX), head)
