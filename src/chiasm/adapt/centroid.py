@@ -16,6 +16,7 @@ from scipy.special import softmax
 
 from chiasm.core.config import Config as BaseConfig
 from chiasm.ops.log_odds import log_odds_gradients
+from chiasm.ops.vectors import unit_rows
 
 
 class Config(BaseConfig):
@@ -79,6 +80,5 @@ class CentroidLearner:
 
 
 def _unit(vectors: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "B D"]:
-    """Rows scaled to length 1; rows of zeros stay zero."""
-    numbers = vectors.astype(np.float64)
-    return numbers / np.linalg.norm(numbers, axis=1, keepdims=True).clip(min=1e-12)
+    """Rows scaled to length 1, in double precision."""
+    return unit_rows(vectors.astype(np.float64))[0]

@@ -5,7 +5,7 @@ and transformers' processors all do. They differ in where the odd pixel of a cro
 
 Large pictures are where time goes, and where the last level of a value means least. So unless `headroom` is None, a
 JPEG may be decoded at a reduced scale (see `data.decode`), and pictures of more than half a megapixel are resized the
-swift way (see `data.resample`). Smaller pictures come out equal to the last bit.
+swift way (see `data.resample`). Smaller pictures that are decoded in full come out equal to the last bit.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ class Attention(Looking):
 
 @contextmanager
 def recorded(module: nn.Module) -> Iterator[list[Float[Tensor, "B A Q N"]]]:
-    """Keep the weights of every attention without a mask in a module while it computes, in the order of computing.
+    """Keep the weights of every `Looking` part that looks at all tokens (`attend`), in the order of computing.
 
     The weights belong to the graph, so a score that was computed from them can be differentiated with respect to them.
     Whoever else computes with the same module meanwhile would be recorded too; see `serve.explain` for a twin of its

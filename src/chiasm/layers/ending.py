@@ -49,17 +49,8 @@ class NormedEnding(Ending):
         return normed[:, :0], normed
 
 
-class MeanTokenEnding(Ending):
-    """The mean is the class token, and all tokens are normed (DINOv3).
-
-    Args:
-        embed_dim: width of the tokens.
-        norm_eps: of the norm.
-    """
-
-    def __init__(self, embed_dim: int, norm_eps: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(embed_dim, eps=norm_eps)
+class MeanTokenEnding(NormedEnding):
+    """The mean is the class token, and all tokens are normed (DINOv3)."""
 
     def forward(self, tokens: Float[Tensor, "B N D"]) -> tuple[Float[Tensor, "B P D"], Float[Tensor, "B N D"]]:
         return self.norm(tokens.mean(dim=1, keepdim=True)), self.norm(tokens)

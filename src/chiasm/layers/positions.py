@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import torch
@@ -133,15 +133,22 @@ class SinCosPositions(TablePositions):
         self.column_first = column_first
 
     def whole(self, like: Tensor) -> Float[Tensor, "1 N D"]:
-        table = _sincos_table(self.grid, self.embed_dim, self.temperature, self.column_first)
-        return table.to(like.device, like.dtype)
+        table = (self.grid, self.embed_dim, self.temperature, self.column_first)
+        return _sincos_table(*table, like.dtype, like.device)
 
 
-@cache
+@lru_cache(maxsize=16)
 def _sincos_table(
-    grid: tuple[int, int], embed_dim: int, temperature: float, column_first: bool
+    grid: tuple[int, int],
+    embed_dim: int,
+    temperature: float,
+    column_first: bool,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> Float[Tensor, "1 N D"]:
-    return sincos_table(grid, embed_dim, temperature, column_first).unsqueeze(0)
+    # What is kept must also serve training, whoever asks first.
+    with torch.inference_mode(False):
+        return sincos_table(grid, embed_dim, temperature, column_first).unsqueeze(0).to(device, dtype)
 
 
 class RotaryPositions(Positions):

@@ -111,11 +111,15 @@ class Windows(ABC):
     """How a grid of any size is divided.
 
     Args:
+        window: of grids that are large enough for it.
+
+    Attributes:
         side: of the largest window, in tokens.
     """
 
-    def __init__(self, side: int) -> None:
-        self.side = side
+    def __init__(self, window: Window) -> None:
+        self.side = window.side
+        self._window = window
 
     @abstractmethod
     def at(self, grid: tuple[int, int]) -> Window:
@@ -123,15 +127,7 @@ class Windows(ABC):
 
 
 class FixedWindows(Windows):
-    """The same windows on every grid.
-
-    Args:
-        window: of all grids.
-    """
-
-    def __init__(self, window: Window) -> None:
-        super().__init__(window.side)
-        self._window = window
+    """The same windows on every grid."""
 
     def at(self, grid: tuple[int, int]) -> Window:
         del grid
@@ -139,15 +135,7 @@ class FixedWindows(Windows):
 
 
 class FittedWindows(Windows):
-    """Windows that follow the grid: one that is no larger than a window is not shifted, and its shorter side is one.
-
-    Args:
-        window: of grids that are larger in both directions.
-    """
-
-    def __init__(self, window: Window) -> None:
-        super().__init__(window.side)
-        self._window = window
+    """Windows that follow the grid: one that is no larger than a window is not shifted, and its shorter side is one."""
 
     def at(self, grid: tuple[int, int]) -> Window:
         return Window(min(grid), 0) if min(grid) <= self.side else self._window

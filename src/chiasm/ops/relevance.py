@@ -77,8 +77,7 @@ def raising(weights: Float[Tensor, "B A Q N"], gradients: Float[Tensor, "B A Q N
 
 def shares(gradients: Float[Tensor, "B N D"]) -> Float[Tensor, "B N"]:
     """How much a score is read from each token, by the length of the gradient there; rows sum to 1, or to 0."""
-    lengths = _wide(gradients).norm(dim=2)
-    return lengths / lengths.sum(dim=1, keepdim=True).clamp(min=_TINY)
+    return unit_sums(_wide(gradients).norm(dim=2))
 
 
 def weighted_features(patches: Float[Tensor, "B N D"], gradients: Float[Tensor, "B N D"]) -> Float[Tensor, "B N"]:

@@ -91,7 +91,7 @@ class _Seen:
         prefix, patches: tokens that the pool read.
         grid: of the patches.
         score: what is differentiated, one sum for the batch, since no picture sees another.
-        has_direction: whether the score was asked for; without, it is the length of the vector.
+        has_direction: whether the score was asked for; without, it is the square of the vector's length.
     """
 
     in_trunk: tuple[Float[Tensor, "_ _ _ _"], ...]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from chiasm.core.errors import InputError, nearest
 from chiasm.core.example import Source, Subset
@@ -133,8 +133,9 @@ def explain(
     asked = encoder.embed(data)
     answers, directions = dict.fromkeys(asked.keys, _Answer()), None
     if known is not None:
-        chosen = _chosen(known, asked, label)
-        answers, directions = _answers(known, asked, chosen), known.gradients(asked, chosen)
+        probabilities = known.probabilities(asked)
+        chosen = _chosen(known, probabilities, label)
+        answers, directions = _answers(known, asked, probabilities, chosen), known.gradients(asked, chosen)
     maps = model.heat(_without(data, {key for key, _ in asked.skipped}), directions, method)
     places = write_drawings(out, maps.keys, _drawer(model, data, maps, answers, painter))
     return Explained(
@@ -172,17 +173,17 @@ def _from_name(model: Encoder, data: Source, label: str, templates: Templates) -
     return from_labels(model, (label,), templates, least=1)
 
 
-def _chosen(known: Known, asked: Embeddings, label: str | None) -> Int[np.ndarray, " B"]:
+def _chosen(known: Known, probabilities: Float[np.ndarray, "B K"], label: str | None) -> Int[np.ndarray, " B"]:
     """The class that is explained, of each picture.
 
     Raises:
         InputError: `label` is none of the classes.
     """
     if label is None:
-        return known.probabilities(asked).argmax(axis=1)
+        return probabilities.argmax(axis=1)
     (name,) = match_names([label], known.classes)
     if name in known.classes:
-        return np.full(len(asked.keys), known.classes.index(name))
+        return np.full(len(probabilities), known.classes.index(name))
     near = nearest(label, known.classes)
     some = ", ".join(known.classes[:_SHOWN_CLASSES]) + (" ..." if len(known.classes) > _SHOWN_CLASSES else "")
     raise InputError(
@@ -192,12 +193,14 @@ def _chosen(known: Known, asked: Embeddings, label: str | None) -> Int[np.ndarra
     )
 
 
-def _answers(known: Known, asked: Embeddings, chosen: Int[np.ndarray, " B"]) -> dict[str, _Answer]:
+def _answers(
+    known: Known, asked: Embeddings, probabilities: Float[np.ndarray, "B K"], chosen: Int[np.ndarray, " B"]
+) -> dict[str, _Answer]:
     """What is explained of each picture, and how sure the model is of it."""
     sure: list[float | None] = [None] * len(chosen)
     cosines = sure
     if known.independent or len(known.classes) > 1:
-        sure = known.probabilities(asked)[np.arange(len(chosen)), chosen].tolist()
+        sure = probabilities[np.arange(len(chosen)), chosen].tolist()
     if known.vectors is not None:
         cosines = (asked.vectors * known.vectors[chosen]).sum(axis=1).tolist()
     return {

@@ -91,3 +91,12 @@ def test_disturbance_stays_within_its_bounds():
 def test_rotary_needs_heads_of_a_multiple_of_four():
     with pytest.raises(InputError, match="they are 6 wide"):
         Rotary().build((4, 4), 24, 4)
+
+
+def test_a_table_first_asked_for_while_answering_serves_training_too():
+    part = SinCos().build((3, 7), 16, 2)
+    with torch.inference_mode():
+        part.added((3, 7), LIKE)
+    tokens = torch.ones(1, 21, 16, requires_grad=True)
+    (tokens * part.added((3, 7), LIKE)).sum().backward()
+    assert tokens.grad is not None
