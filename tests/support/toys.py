@@ -18,6 +18,7 @@ class ToyTrunk(Trunk):
     def __init__(self) -> None:
         super().__init__()
         self.embed_dim, self.image_size, self.patch_size, self.hides_patches = 8, 8, 8, False
+        self.replaces_patches = False
         self.layer = nn.Linear(3 * 64, 8)
         self.dropout = nn.Dropout(0.2)
 
@@ -27,6 +28,9 @@ class ToyTrunk(Trunk):
     def forward(self, images, *, patch_mask=None, layers=()):
         token = self.dropout(self.layer(images.flatten(1)))
         return Features(token[:, None], token[:, None], (1, 1), 1)
+
+    def levels(self):
+        return ((self.layer,),)
 
 
 class ToyObjective(Objective):
@@ -42,7 +46,7 @@ class ToyObjective(Objective):
     def views(self):
         return (ViewSpec(size_px=8),)
 
-    def forward(self, batch):
+    def forward(self, batch, progress):
         images = self.trunk.normalize(batch.images[0])
         token = self.norm(self.trunk(images).prefix[:, 0])
         target = images.mean(dim=(1, 2, 3))

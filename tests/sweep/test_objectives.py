@@ -44,7 +44,7 @@ def test_there_is_an_objective_and_a_trunk():
 
 def test_losses_are_finite_scalars_with_named_terms(name):
     objective = make(name)
-    losses = objective(batch_for(objective))
+    losses = objective(batch_for(objective), 0.0)
     assert isinstance(losses, Losses)
     assert losses.total.shape == ()
     assert torch.isfinite(losses.total)
@@ -56,7 +56,7 @@ def test_losses_are_finite_scalars_with_named_terms(name):
 
 def test_gradient_reaches_every_learning_parameter(name):
     objective = make(name)
-    objective(batch_for(objective)).total.backward()
+    objective(batch_for(objective), 0.0).total.backward()
     for path, parameter in objective.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, path
@@ -71,7 +71,7 @@ def test_the_trunk_learns(name):
     optimizer = torch.optim.AdamW(learning, lr=2e-3)
     totals = []
     for step in range(30):
-        losses = objective(batch)
+        losses = objective(batch, step / 30)
         losses.total.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -85,9 +85,9 @@ def test_same_seed_same_loss_and_state_travels(name):
     one, two = make(name), make(name)
     batch = batch_for(one)
     torch.manual_seed(5)
-    first = one(batch).total
+    first = one(batch, 0.0).total
     torch.manual_seed(5)
-    assert torch.equal(first, two(batch).total)
+    assert torch.equal(first, two(batch, 0.0).total)
     other = make(name, seed=9)
     other.load_state_dict(two.state_dict())
     states = (two.state_dict(), other.state_dict())
@@ -98,10 +98,10 @@ def test_bfloat16_gives_nearly_the_same_loss(name):
     objective = make(name)
     batch = batch_for(objective)
     torch.manual_seed(5)
-    exact = float(objective(batch).total.detach())
+    exact = float(objective(batch, 0.0).total.detach())
     with torch.autocast("cpu", torch.bfloat16):
         torch.manual_seed(5)
-        low = float(objective(batch).total.detach())
+        low = float(objective(batch, 0.0).total.detach())
     assert low == pytest.approx(exact, rel=0.1, abs=0.05)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
 from chiasm.core.config import Config
 from chiasm.core.features import Features
+from chiasm.core.rates import LearningGroup
 from chiasm.core.views import Views, ViewSpec
 
 
@@ -22,12 +23,15 @@ class Trunk(nn.Module, ABC):
         image_size: side in pixels the trunk was made for; other sizes are accepted where positions can be resampled.
         patch_size: side in pixels of what becomes one token, of the first stage where there are several.
         hides_patches: True when `patch_mask` really leaves hidden patches out of the computation.
+        replaces_patches: True when `patch_mask` puts a learned token in the place of hidden patches. Where neither is
+            true, nothing can be hidden.
     """
 
     embed_dim: int
     image_size: int
     patch_size: int
     hides_patches: bool
+    replaces_patches: bool
 
     @abstractmethod
     def normalize(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
@@ -49,9 +53,44 @@ class Trunk(nn.Module, ABC):
             layers: indices of blocks whose outputs are returned as `intermediates`.
         """
 
+    @abstractmethod
+    def levels(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """The parts that hold weights, from the pictures to the features, each part once.
+
+        First what embeds, then one level for each block, last what comes after the blocks. Learning rates fall from
+        the last level to the first; blocks are what is computed again to save memory, and what is split among
+        processes.
+        """
+
+    def encode_together(
+        self, images: Sequence[Float[Tensor, "_ C _ _"]], patch_masks: Sequence[Bool[Tensor, "_ _"] | None] = ()
+    ) -> tuple[Features, ...]:
+        """Encode groups of normalised pictures, each group of a size of its own; the same as one call for each.
+
+        Args:
+            images: the groups.
+            patch_masks: of each group, as in `forward`; empty where nothing is hidden in any.
+        """
+        masks = patch_masks or [None] * len(images)
+        return tuple(self(group, patch_mask=mask) for group, mask in zip(images, masks, strict=True))
+
 
 class TrunkConfig(Config):
-    """Settings of a trunk; one subclass per family."""
+    """Settings of a trunk; one subclass per family.
+
+    Attributes:
+        family: name of the family, that of its file; each subclass knows one.
+        image_size: side in pixels of the pictures it is made for.
+        patch_size: side of a patch in pixels.
+    """
+
+    family: Any
+    image_size: int
+    patch_size: int
+
+    @abstractmethod
+    def usual_patch_size(self, image_size: int) -> int:
+        """The patch size to take for pictures of a size where none is given."""
 
     @abstractmethod
     def build(self) -> Trunk:
@@ -111,17 +150,34 @@ class Objective(nn.Module, ABC):
 
     A subclass is made by its module's `Config.build(trunk)`. The engine calls `forward` on batches made to the order of
     `views`, then the optimiser, then `after_step`.
+
+    Attributes:
+        trunk: what learns by gradients.
     """
 
     trunk: Trunk
+
+    @property
+    def kept(self) -> Trunk:
+        """What is worth keeping when training ends: the teacher's trunk where there is one that is better."""
+        return self.trunk
 
     @abstractmethod
     def views(self) -> tuple[ViewSpec, ...]:
         """The views of each picture that a batch must hold, in order."""
 
+    def groups(self) -> tuple[LearningGroup, ...]:
+        """All parameters that learn, those with rates of their own apart."""
+        return (LearningGroup(tuple(part for part in self.parameters() if part.requires_grad)),)
+
     @abstractmethod
-    def forward(self, batch: Views) -> Losses:
-        """The losses on one batch."""
+    def forward(self, batch: Views, progress: float) -> Losses:
+        """The losses on one batch.
+
+        Args:
+            batch: made to the order of `views`.
+            progress: share of training that is done (0 to 1); temperatures and the like follow it.
+        """
 
     def after_step(self, progress: float) -> None:
         """Called after each optimiser step with the share of training done (0 to 1); teachers are updated here."""
@@ -132,7 +188,11 @@ class ObjectiveConfig(Config):
 
     @abstractmethod
     def build(self, trunk: Trunk) -> Objective:
-        """Wire the objective around a trunk; heads get random weights from PyTorch's generator."""
+        """Wire the objective around a trunk; heads get random weights from PyTorch's generator.
+
+        Raises:
+            InputError: the trunk lacks an ability that the method needs.
+        """
 
 
 class Model(nn.Module):
@@ -141,9 +201,9 @@ class Model(nn.Module):
     Attributes:
         tasks: what it serves.
         reads_text: whether it needs a tokenizer.
-        config: what it was built from.
+        config: the `Config` that it was built from; each subclass has one of its own.
     """
 
     tasks: tuple[str, ...]
     reads_text: bool = False
-    config: Config
+    config: Any

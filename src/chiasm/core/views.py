@@ -6,9 +6,9 @@ the parameters and executes them. The two rooms never import each other.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from jaxtyping import Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -33,6 +33,54 @@ class Blur(Config):
     max_sigma_px: float = Field(default=2.0, gt=0)
 
 
+class RandomMask(Config):
+    """Hides the same number of places of every picture, drawn evenly (MAE, SimMIM).
+
+    Attributes:
+        ratio: share of the places that are hidden.
+        unit: side, in patches, of the square that is hidden or shown as one.
+    """
+
+    kind: Literal["random"] = "random"
+    ratio: float = Field(default=0.75, gt=0, lt=1)
+    unit: int = Field(default=1, gt=0)
+
+
+class BlockMask(Config):
+    """Hides rectangles in a part of the pictures (BEiT, iBOT, DINOv2).
+
+    Attributes:
+        pictures: share of the pictures of a batch in which anything is hidden.
+        min_ratio, max_ratio: share of the patches that is hidden in those, spread evenly from the one to the other over
+            the pictures of a batch in random order.
+        min_patches: of one rectangle.
+        min_aspect, max_aspect: height / width of a rectangle, drawn log-uniformly.
+    """
+
+    kind: Literal["blocks"] = "blocks"
+    pictures: float = Field(default=0.5, ge=0, le=1)
+    min_ratio: float = Field(default=0.1, ge=0, lt=1)
+    max_ratio: float = Field(default=0.5, ge=0, lt=1)
+    min_patches: int = Field(default=4, gt=0)
+    min_aspect: float = Field(default=0.3, gt=0)
+    max_aspect: float = Field(default=1 / 0.3, gt=0)
+
+
+AnyMask = Annotated[RandomMask | BlockMask, Field(discriminator="kind")]
+
+
+class Masking(Config):
+    """Which patches of a view are hidden from the trunk.
+
+    Attributes:
+        how: the rule.
+        grid: patches along each side of the view.
+    """
+
+    how: AnyMask
+    grid: int = Field(gt=0)
+
+
 class ViewSpec(Config):
     """One view: random resized crop, flip, colour jitter, grey, blur, solarise, in this order.
 
@@ -41,6 +89,7 @@ class ViewSpec(Config):
         min_area, max_area: share of the picture's area that the crop covers.
         min_aspect, max_aspect: width / height of the crop, drawn log-uniformly.
         flip, grey, solarise: probabilities.
+        masking: which patches are hidden; None hides nothing.
     """
 
     size_px: int = Field(gt=0)
@@ -53,6 +102,7 @@ class ViewSpec(Config):
     grey: float = Field(default=0.2, ge=0, le=1)
     blur: Blur | None = Blur()
     solarise: float = Field(default=0.0, ge=0, le=1)
+    masking: Masking | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> ViewSpec:
@@ -70,7 +120,11 @@ class Views(NamedTuple):
         images: one tensor per view spec, in the order the objective named them; RGB 0 to 255. Row b of every view is
             made from the same picture.
         indices: which example of the source each row comes from.
+        masks: one for each view, True = hidden, row by row; None for views in which nothing is hidden.
+        labels: class of each row, -1 where the source tells none; None where nobody asked.
     """
 
     images: tuple[UInt8[Tensor, "B 3 _ _"], ...]
     indices: Int64[Tensor, " B"]
+    masks: tuple[Bool[Tensor, "B _"] | None, ...] = ()
+    labels: Int64[Tensor, " B"] | None = None

@@ -19,12 +19,13 @@ from threading import Event
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 
 from chiasm.core.errors import BrokenPictureError, InputError, TooManyBrokenError
 from chiasm.core.example import Source
 from chiasm.core.seeds import stream
 from chiasm.core.views import Views, ViewSpec
+from chiasm.data.augment import masks
 from chiasm.data.augment.cpu import render
 from chiasm.data.augment.sample import ViewDraws, sample
 from chiasm.data.skipped import Skipped
@@ -37,16 +38,27 @@ _PIECES_PER_THREAD = 4
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """One batch: what goes where, and the memory it is written to."""
+    """One process's part of a batch: what goes where, and the memory it is written to.
+
+    `draws` are those of the whole batch, of which this part begins at row `first`.
+    """
 
     step: int
+    first: int
     indices: Int[np.ndarray, " B"]
     min_sides_px: Int[np.ndarray, " B"]
     draws: tuple[ViewDraws, ...]
     images: tuple[UInt8[np.ndarray, "B 3 _ _"], ...]
+    hidden: tuple[Bool[np.ndarray, "B _"] | None, ...]
+    labels: Int[np.ndarray, " B"]
 
     def views(self) -> Views:
-        return Views(tuple(torch.from_numpy(images) for images in self.images), torch.from_numpy(self.indices))
+        return Views(
+            images=tuple(torch.from_numpy(images) for images in self.images),
+            indices=torch.from_numpy(self.indices),
+            masks=tuple(None if hidden is None else torch.from_numpy(hidden) for hidden in self.hidden),
+            labels=torch.from_numpy(self.labels),
+        )
 
 
 class ViewLoader:
@@ -60,15 +72,15 @@ class ViewLoader:
     Args:
         source: where the pictures come from.
         specs: the views of each picture, as an objective names them.
-        batch_size: pictures per batch.
+        batch_size: pictures per batch, of all processes together; the same batches come whatever their number.
         seed: the run's seed.
         num_threads: threads that decode and augment, at least 1.
         skipped: the ledger of broken pictures.
         num_ahead: batches that are made while the consumer works on another one.
-        rank, num_ranks: which of how many processes this is; each takes its own part of the common order.
+        rank, num_ranks: which of how many processes this is; each makes its own rows of the common batches.
 
     Raises:
-        InputError: the source is empty.
+        InputError: the source is empty, or a batch cannot be shared evenly.
         ValueError: a count is below 1 or there is no view.
     """
 
@@ -91,6 +103,9 @@ class ViewLoader:
                 f"a loader needs a view, positive counts and a rank below num_ranks, but got {len(specs)} views, "
                 f"{batch_size=}, {num_threads=}, {num_ahead=}, {rank=}, {num_ranks=}"
             )
+        if batch_size % num_ranks:
+            do = "choose another --engine.batch-size"
+            raise InputError(f"a batch that {num_ranks} processes can share evenly", f"one of {batch_size} came", do)
         self._source = source
         self._specs = tuple(specs)
         self._batch_size = batch_size
@@ -110,7 +125,7 @@ class ViewLoader:
             TooManyBrokenError: the ledger says so, or no picture was readable in many attempts.
         """
         plan = self._plan(step)
-        self._fill(plan, range(self._batch_size), Event())
+        self._fill(plan, range(self._own_size), Event())
         return plan.views()
 
     def iterate(self, first_step: int = 0) -> Generator[Views, None, None]:
@@ -140,30 +155,49 @@ class ViewLoader:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, plan: _Plan, pool: ThreadPoolExecutor, stopped: Event) -> tuple[_Plan, list[Future[None]]]:
-        num_places = -(-self._batch_size // (_PIECES_PER_THREAD * self._num_threads))
-        starts = range(0, self._batch_size, num_places)
-        pieces = (range(start, min(start + num_places, self._batch_size)) for start in starts)
+        size = self._own_size
+        num_places = -(-size // (_PIECES_PER_THREAD * self._num_threads))
+        pieces = (range(start, min(start + num_places, size)) for start in range(0, size, num_places))
         return plan, [pool.submit(self._fill, plan, piece, stopped) for piece in pieces]
 
     def _plan(self, step: int) -> _Plan:
-        """Draw all that is random in one batch and set memory aside for it."""
-        size = self._batch_size
+        """Draw all that is random in one batch and set memory aside for this process's part of it.
+
+        Every process draws the whole batch, which costs next to nothing: so its rows do not depend on how many there
+        are.
+        """
+        size = self._own_size
+        first = self._rank * size
+        own = slice(first, first + size)
         draws = tuple(
-            sample(spec, size, stream(self._seed, "augment", step, view, self._rank))
+            sample(spec, self._batch_size, stream(self._seed, "augment", step, view))
             for view, spec in enumerate(self._specs)
         )
         return _Plan(
             step=step,
-            indices=self._indices(step),
-            min_sides_px=np.max([each.needed_sides_px() for each in draws], axis=0),
+            first=first,
+            indices=self._indices(step)[own],
+            min_sides_px=np.max([each.needed_sides_px() for each in draws], axis=0)[own],
             draws=draws,
             images=tuple(np.empty((size, 3, spec.size_px, spec.size_px), np.uint8) for spec in self._specs),
+            hidden=tuple(
+                None
+                if spec.masking is None
+                else masks.sample(spec.masking, self._batch_size, stream(self._seed, "mask", step, view))[own]
+                for view, spec in enumerate(self._specs)
+            ),
+            labels=np.full(size, -1, np.int64),
         )
+
+    @property
+    def _own_size(self) -> int:
+        """Pictures per batch of this process."""
+        return self._batch_size // self._num_ranks
 
     def _indices(self, step: int) -> Int[np.ndarray, " B"]:
         """Which examples a batch holds: a stretch of the endless sequence of permutations."""
         length = len(self._source)
-        first = (step * self._num_ranks + self._rank) * self._batch_size
+        first = step * self._batch_size
         positions = np.arange(first, first + self._batch_size)
         epochs = positions // length
         indices = np.empty(self._batch_size, np.int64)
@@ -182,7 +216,7 @@ class ViewLoader:
                 return
             picture = self._read(plan, place)
             for draws, images in zip(plan.draws, plan.images, strict=True):
-                render(picture, draws, place, images[place])
+                render(picture, draws, plan.first + place, images[place])
 
     def _read(self, plan: _Plan, place: int) -> UInt8[np.ndarray, "H W 3"]:
         """The picture of one place, or of the first readable replacement, whose index is noted in the plan."""
@@ -194,9 +228,11 @@ class ViewLoader:
             except BrokenPictureError as error:
                 self._skipped.broken(error)
                 self._skipped.check(len(self._source))
-                index = self._replacement(plan.step, place, attempt)
+                index = self._replacement(plan.step, plan.first + place, attempt)
             else:
                 plan.indices[place] = index
+                label = self._source.label(index)
+                plan.labels[place] = -1 if label is None else label
                 return picture
         self._skipped.finish()
         raise TooManyBrokenError(
@@ -204,5 +240,5 @@ class ViewLoader:
         )
 
     def _replacement(self, step: int, place: int, attempt: int) -> int:
-        generator = stream(self._seed, "replacement", step, place, attempt, self._rank)
+        generator = stream(self._seed, "replacement", step, place, attempt)
         return int(generator.integers(len(self._source)))

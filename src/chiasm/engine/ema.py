@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from chiasm.ops.averages import move_towards
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -29,10 +30,8 @@ class Ema(Generic[ModuleT]):
         """Move the average towards the module after optimiser step number `step` (from 1)."""
         momentum = min(self._momentum, step / (step + 10))
         ours, theirs = self.module.state_dict(), module.state_dict()
-        average = get_ema_multi_avg_fn(momentum)
         moving = [name for name, value in ours.items() if value.is_floating_point()]
-        if moving:
-            average([ours[name] for name in moving], [theirs[name] for name in moving], step)
+        move_towards([ours[name] for name in moving], [theirs[name] for name in moving], momentum)
         for name, value in ours.items():
             if not value.is_floating_point():
                 value.copy_(theirs[name])

@@ -51,7 +51,7 @@ class Outcome:
     """What a finished run leaves.
 
     Attributes:
-        trunk: the trunk to keep: the running average where there is one, else the last weights; on the CPU.
+        trunk: the trunk to keep: the running average where there is one, else what the objective keeps; on the CPU.
         steps: optimiser steps done.
         seconds: of training.
         figures: of the last logged step and the last probe.
@@ -129,7 +129,7 @@ class _Session:
             raise InputError(f"a machine with {wish!r}", "this one has none", "leave the accelerator at auto") from None
         self._numbers = choose(settings.precision, device)
         self._fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=self._numbers.precision)
-        self._model, self._optimizer = self._fabric.setup(objective, make_optimizer(objective))
+        self._model, self._optimizer = self._fabric.setup(objective, make_optimizer(objective.groups(), settings))
         self._ema = Ema(objective.trunk, settings.ema_momentum) if settings.ema_momentum else None
         self._watch = Watch()
         self._step = 0
@@ -190,7 +190,7 @@ class _Session:
 
     def outcome(self) -> Outcome:
         """What the run leaves."""
-        kept = self._ema.module if self._ema is not None else self._objective.trunk
+        kept = self._ema.module if self._ema is not None else self._objective.kept
         return Outcome(kept.cpu().eval(), self._step, self._seconds, dict(self._figures))
 
     @contextmanager
@@ -224,7 +224,7 @@ class _Session:
         asked = time.perf_counter()
         batch = self._fabric.to_device(next(stream))
         self._waited += time.perf_counter() - asked
-        losses: Losses = self._model(batch)
+        losses: Losses = self._model(batch, self._progress())
         self._fabric.backward(losses.total / self._engine.settings.accumulate)
         return losses
 
@@ -252,7 +252,7 @@ class _Session:
         if not self._engine.probes or not self._engine.settings.num_probes or due < self._probes_done:
             return
         self._probes_done = due + 1
-        trunk = self._ema.module if self._ema is not None else self._objective.trunk
+        trunk = self._ema.module if self._ema is not None else self._objective.kept
         was_training = trunk.training
         trunk.eval()
         figures: dict[str, float] = {}

@@ -21,6 +21,7 @@ class Settings(Config):
         final_lr_share: learning rate at the end, as a share of the peak.
         weight_decay: at the start, on matrices only.
         final_weight_decay: at the end.
+        betas: shares of the old averages of the gradient and of its square that AdamW keeps.
         clip_norm: largest norm of the whole gradient; 0 leaves it as it is.
         ema_momentum: of the running average of the weights that is kept as the result; 0 keeps the last weights.
         precision: auto takes bfloat16 where the processor has it.
@@ -37,6 +38,7 @@ class Settings(Config):
     final_lr_share: float = Field(default=0.0, ge=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0)
     final_weight_decay: float = Field(default=0.05, ge=0)
+    betas: tuple[float, float] = (0.9, 0.95)
     clip_norm: float = Field(default=3.0, ge=0)
     ema_momentum: float = Field(default=0.0, ge=0, lt=1)
     precision: PrecisionChoice = "auto"

@@ -75,8 +75,9 @@ class SimCLR(Objective):
         )
         return (view, view)
 
-    def forward(self, batch: Views) -> Losses:
+    def forward(self, batch: Views, progress: float) -> Losses:
         """NT-Xent between the two views of each picture."""
+        del progress
         first, second = batch.images
         images = self.trunk.normalize(torch.cat([first, second]))
         embeddings = self.pool(self.trunk(images))

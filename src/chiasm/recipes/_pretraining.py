@@ -29,6 +29,7 @@ from chiasm.models import encoder
 from chiasm.models._store import save_model
 from chiasm.recipes._folder import run_folder
 from chiasm.recipes._probe import OnlineKnn, labelled_splits
+from chiasm.recipes._start import Start
 from chiasm.recipes._words import options, summary
 from chiasm.weights.card import Card
 
@@ -67,6 +68,7 @@ class Pretraining:
         data: what to learn from.
         out: folder of the run and of the artefact.
         trunk: what learns.
+        start: whose weights it begins with; None for random ones.
         objective: how it learns.
         pooling: how its tokens become one vector, in the model that is kept; the objective's own way where it has one.
         engine: settings of the loop.
@@ -82,6 +84,7 @@ class Pretraining:
     data: Source
     out: Path
     trunk: TrunkConfig
+    start: Start | None
     objective: ObjectiveConfig
     pooling: pool.Config
     engine: Settings
@@ -108,6 +111,8 @@ class Pretraining:
         budget = self._budget()
         torch.manual_seed(derive(self.seed, "weights"))
         trunk = self.trunk.build()
+        if self.start is not None:
+            self.start.fill(trunk)
         objective = self.objective.build(trunk)
         skipped = Skipped(self.out / "skipped.jsonl")
         batches = ViewLoader(
@@ -152,7 +157,8 @@ class Pretraining:
         return {
             "recipe": self.name,
             "data": f"{self.data.name} ({len(self.data)} pictures)",
-            "trunk": summary(self.trunk),
+            "trunk": f"{self.trunk.family} {summary(self.trunk)}",
+            "start": "random weights" if self.start is None else self.start.name,
             "objective": summary(self.objective),
             "engine": summary(self.engine),
             "seed": str(self.seed),
@@ -187,6 +193,8 @@ class Pretraining:
     def _command(self) -> str:
         """The shell command that makes this model again; a probe of its own is left out, it only watches."""
         words = ["chiasm", "train", self.name.replace("_", "-"), "--data", self.data.name, "--out", str(self.out)]
+        if self.start is not None:
+            words += ["--start-from", self.start.name]
         words += [*options("trunk", self.trunk), *options("objective", self.objective)]
         words += options("engine", self.engine)
         if self.steps is not None:

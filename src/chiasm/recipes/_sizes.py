@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import median
+from typing import Any, TypeVar
 
 from chiasm.core.errors import BrokenPictureError
 from chiasm.core.example import Source
+from chiasm.core.protocols import TrunkConfig
 from chiasm.layers.patch import Convolutions
-from chiasm.trunks import vit
 
 SIZES_PX = (32, 64, 96, 128, 160, 224)
 NUM_LOOKS = 25
+ConfigType = TypeVar("ConfigType", bound=TrunkConfig)
 
 
-def fitted(trunk: vit.Config, data: Source) -> vit.Config:
-    """The trunk's settings with what was not given chosen: sizes from the data, and a stem of convolutions.
+def fitted(trunk: ConfigType, data: Source, usual: Mapping[str, Any]) -> ConfigType:
+    """The trunk's settings with what was not given chosen: sizes from the data, the rest as is usual for a method.
 
-    Short runs learn much more with such a stem (docs/results.md); objectives that hide patches need a linear one.
+    Args:
+        trunk: of any family; what was given is kept.
+        data: what it is to learn from.
+        usual: settings that suit the method; those that the family has not are passed over, and a stem of convolutions
+            where the patch size is no power of two.
     """
     given = trunk.model_fields_set
     image_size = trunk.image_size if "image_size" in given else typical_size_px(data)
-    patch_size = trunk.patch_size if "patch_size" in given else patch_size_px(image_size)
-    is_power_of_two = patch_size & (patch_size - 1) == 0
-    stem = trunk.stem if "stem" in given or not is_power_of_two else Convolutions()
+    patch_size = trunk.patch_size if "patch_size" in given else trunk.usual_patch_size(image_size)
+    chosen = _possible(usual, type(trunk), patch_size)
     kept = {name: getattr(trunk, name) for name in given}
-    return vit.Config.parse({**kept, "image_size": image_size, "patch_size": patch_size, "stem": stem}, "the trunk")
+    return type(trunk).parse({**chosen, **kept, "image_size": image_size, "patch_size": patch_size}, "the trunk")
+
+
+def _possible(usual: Mapping[str, Any], family: type[TrunkConfig], patch_size: int) -> dict[str, Any]:
+    """What is usual and can be with a family and a patch size."""
+    possible = {name: value for name, value in usual.items() if name in family.model_fields}
+    if isinstance(possible.get("stem"), Convolutions) and patch_size & (patch_size - 1):
+        del possible["stem"]
+    return possible
 
 
 def typical_size_px(data: Source) -> int:
@@ -42,12 +56,3 @@ def typical_size_px(data: Source) -> int:
             continue
     typical = median(sides) if sides else SIZES_PX[0]
     return max([size for size in SIZES_PX if size <= typical], default=SIZES_PX[0])
-
-
-def patch_size_px(image_size: int) -> int:
-    """A patch that cuts a picture into 16 to 196 tokens.
-
-    Coarse on purpose, so that a small trunk on a CPU sees every picture several times within minutes. For long runs
-    smaller patches are worth their time.
-    """
-    return 8 if image_size <= 64 else 16

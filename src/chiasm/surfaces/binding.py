@@ -10,12 +10,13 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chiasm.core.errors import InputError
+from chiasm.core.config import Config
+from chiasm.core.errors import InputError, UnknownNameError
 from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import Encoder, Explainer, HeatPainter, Learner
 from chiasm.core.registry import Registry
@@ -38,12 +39,16 @@ class Opener:
     default: str | None = None
 
 
-def bind(function: Callable[..., Any], given: Mapping[Any, Any]) -> Callable[..., Any]:
+def bind(function: Callable[..., Any], given: Mapping[Any, Any], words: Sequence[str] = ()) -> Callable[..., Any]:
     """A function of the same name and help whose parts are words.
 
     Args:
         function: a task, evaluation or recipe with annotations that resolve.
         given: parts that the surface itself supplies (a progress bar), by annotation; they vanish from the signature.
+        words: the command line, from which the family of a trunk is read before its settings are.
+
+    Raises:
+        UnknownNameError: there is no such family.
     """
     hints = typing.get_type_hints(function, include_extras=True)
     signature = inspect.signature(function)
@@ -59,6 +64,9 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any]) -> Callable[...
         if hint in TOOLS:
             tools[name] = TOOLS[hint]
             continue
+        if _has_families(hint):
+            parameters.append(_of_family(parameter, hint, words))
+            continue
         part, optional = _without_none(hint)
         opener = OPENERS.get(part)
         if opener is None:
@@ -70,11 +78,11 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any]) -> Callable[...
 
     # A part with a default word may stand before parameters that must be given.
     parameters.sort(key=lambda parameter: (parameter.kind, parameter.default is not inspect.Parameter.empty))
-    words = signature.replace(parameters=parameters)
+    typed = signature.replace(parameters=parameters)
 
     @functools.wraps(function)
     def bound(*args: Any, **kwargs: Any) -> Any:
-        arguments = words.bind(*args, **kwargs)
+        arguments = typed.bind(*args, **kwargs)
         arguments.apply_defaults()
         for name, opener in openers.items():
             word = arguments.arguments[name]
@@ -82,9 +90,33 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any]) -> Callable[...
         made = {name: make() for name, make in tools.items()}
         return function(**arguments.arguments, **supplied, **made)
 
-    bound.__dict__["__signature__"] = words
+    bound.__dict__["__signature__"] = typed
     bound.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return bound
+
+
+def _has_families(hint: Any) -> bool:
+    """Whether settings are of one of several families, and the hint does not say of which (`TrunkConfig`)."""
+    field = hint.model_fields.get("family") if isinstance(hint, type) and issubclass(hint, Config) else None
+    return field is not None and field.is_required()
+
+
+def _of_family(parameter: inspect.Parameter, base: type[Config], words: Sequence[str]) -> inspect.Parameter:
+    """The parameter with the settings of the family that the words name, as usual where it is not its own default.
+
+    Each family has settings of its own, so which one it is must be known before they can be read.
+    """
+    option = f"--{parameter.name}.family"
+    named = [after for word, after in zip(words, [*words[1:], ""], strict=True) if word == option]
+    named += [word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}=")]
+    if not named or named[-1] == parameter.default.family:
+        return parameter.replace(annotation=type(parameter.default))
+    registry = Registry("chiasm.trunks", "trunk")
+    known = [name for name in registry.names() if issubclass(registry.config(name), base)]
+    if named[-1] not in known:
+        raise UnknownNameError("family of trunks", named[-1], known)
+    family = registry.config(named[-1])
+    return parameter.replace(annotation=family, default=family())
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:

@@ -130,14 +130,14 @@ def make_app(words: Sequence[str]) -> cyclopts.App:
     _check_command(words)
     app = cyclopts.App(name="chiasm", help=f"{chiasm.__doc__}", version=chiasm.__version__, console=Output())
     for name in TASKS.names():
-        _add(app, TASKS, name, wanted=words[:1] == [_shown(name)])
+        _add(app, TASKS, name, words, wanted=words[:1] == [_shown(name)])
     for group, (registry, help_text) in GROUPS.items():
         sub = cyclopts.App(name=group, help=help_text)
         for name in registry.names():
-            _add(sub, registry, name, wanted=list(words[:2]) == [group, _shown(name)])
+            _add(sub, registry, name, words, wanted=list(words[:2]) == [group, _shown(name)])
         app.command(sub)
     tour = Registry("chiasm.surfaces", "surface")
-    _add(app, tour, TOUR, wanted=words[:1] == [TOUR])
+    _add(app, tour, TOUR, words, wanted=words[:1] == [TOUR])
     return app
 
 
@@ -155,9 +155,9 @@ def _shown(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _add(app: cyclopts.App, registry: Registry, name: str, *, wanted: bool) -> None:
+def _add(app: cyclopts.App, registry: Registry, name: str, words: Sequence[str], *, wanted: bool) -> None:
     if wanted:
-        app.command(_with_output(registry.function(name)), name=_shown(name))
+        app.command(_with_output(registry.function(name), words), name=_shown(name))
     else:
         app.command(_listed, name=_shown(name), help=registry.summary(name))
 
@@ -166,7 +166,7 @@ def _listed() -> None:
     """Stands for a command that was not asked for."""
 
 
-def _with_output(function: Callable[..., BaseModel]) -> Callable[..., None]:
+def _with_output(function: Callable[..., BaseModel], words: Sequence[str]) -> Callable[..., None]:
     """The bound function with `--json`, printing its answer."""
     from cyclopts import Parameter
 
@@ -179,7 +179,7 @@ def _with_output(function: Callable[..., BaseModel]) -> Callable[..., None]:
 
     # Progress goes to standard error, so that an answer can be piped.
     told = Output(stderr=True)
-    bound = bind(function, {Sequence[Listener]: (LiveProgress(told),)})
+    bound = bind(function, {Sequence[Listener]: (LiveProgress(told),)}, words)
     # What reports its own steps would be drawn over by a second bar.
     reports = "listeners" in inspect.signature(function).parameters
 

@@ -33,6 +33,12 @@ class Stage(nn.Module):
             tokens = block(tokens, grid)
         return tokens, grid
 
+    def levels(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """One for each block; merging stands with the first."""
+        merging = () if self.merging is None else (self.merging,)
+        first, *others = self.blocks
+        return (*merging, first), *((block,) for block in others)
+
 
 class Stages(nn.ModuleList):
     """All stages of a trunk.
@@ -66,6 +72,14 @@ class Stages(nn.ModuleList):
             tokens, grid = stage(tokens, grid)
             kept.append(Features(prefix=tokens[:, :0], patches=tokens, grid=grid))
         return tokens, grid, tuple(kept[layer] for layer in layers)
+
+    def levels(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """One for each block; a stage's merging stands with its first block."""
+        levels: list[tuple[nn.Module, ...]] = []
+        for stage in self:
+            if isinstance(stage, Stage):
+                levels += stage.levels()
+        return tuple(levels)
 
 
 def drop_rates(last: float, depths: Sequence[int]) -> list[float]:

@@ -67,6 +67,7 @@ class ConvNeXt(PictureTrunk):
     """
 
     hides_patches = False
+    replaces_patches = False
 
     def __init__(
         self,
@@ -121,6 +122,10 @@ class ConvNeXt(PictureTrunk):
             intermediates=intermediates,
         )
 
+    def levels(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """What embeds, the blocks of all stages, the ending."""
+        return ((self.patch_embedding,), *self.stages.levels(), (self.ending,))
+
     def _embed(self, images: Float[Tensor, "B C H W"]) -> tuple[Float[Tensor, "B N D"], Grid]:
         """Patch tokens and their grid."""
         height, width = images.shape[-2:]
@@ -137,6 +142,7 @@ class Config(ChannelSettings):
     """Settings of a ConvNeXt; see `ChannelSettings` for mean and std.
 
     Attributes:
+        family: that of this file.
         size: named widths and depths.
         embed_dims: width of each stage; replaces those of `size`.
         depths: number of blocks of each stage; replaces those of `size`.
@@ -149,6 +155,7 @@ class Config(ChannelSettings):
         norm_eps: of all norms.
     """
 
+    family: Literal["convnext"] = "convnext"
     size: Size = "tiny"
     embed_dims: tuple[int, ...] | None = None
     depths: tuple[int, ...] | None = None
@@ -176,6 +183,10 @@ class Config(ChannelSettings):
         """Widths and depths after the overrides."""
         named = SIZES[self.size]
         return Shape(self.embed_dims or named.embed_dims, self.depths or named.depths)
+
+    def usual_patch_size(self, image_size: int) -> int:
+        """The papers' 4, and 2 for small pictures, which leaves the last stage some tokens."""
+        return 2 if image_size <= 64 else 4
 
     def build(self) -> ConvNeXt:
         """Make the trunk; its weights are drawn from PyTorch's generator."""

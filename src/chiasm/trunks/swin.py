@@ -88,6 +88,7 @@ class SwinTransformer(PictureTrunk):
         self.patch_size = patch_size
         self.patch_embedding = patch_embedding
         self.hiding = hiding
+        self.replaces_patches = hiding is not None
         self.stages = Stages(stages)
         self.norm = norm
 
@@ -115,6 +116,11 @@ class SwinTransformer(PictureTrunk):
         tokens, grid, intermediates = self.stages(*self._embed(images, patch_mask), layers)
         return Features(prefix=tokens[:, :0], patches=self.norm(tokens), grid=grid, intermediates=intermediates)
 
+    def levels(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """What embeds, the blocks of all stages, the final norm."""
+        hiding = () if self.hiding is None else (self.hiding,)
+        return ((self.patch_embedding, *hiding), *self.stages.levels(), (self.norm,))
+
     def _embed(
         self, images: Float[Tensor, "B C H W"], patch_mask: Bool[Tensor, "B _"] | None
     ) -> tuple[Float[Tensor, "B N D"], Grid]:
@@ -139,6 +145,7 @@ class Config(ChannelSettings):
     """Settings of a Swin transformer; see `ChannelSettings` for mean and std.
 
     Attributes:
+        family: that of this file.
         size: named width, depths and heads.
         embed_dim: width of the first stage; replaces that of `size`. Each stage is twice as wide as the one before.
         depths: number of blocks of each stage; replaces those of `size`.
@@ -155,6 +162,7 @@ class Config(ChannelSettings):
         norm_eps: of the norms of the blocks and of the last one.
     """
 
+    family: Literal["swin"] = "swin"
     size: Size = "tiny"
     embed_dim: int | None = Field(default=None, gt=0)
     depths: tuple[int, ...] | None = None
@@ -198,6 +206,10 @@ class Config(ChannelSettings):
         """Width, depths and heads after the overrides."""
         named = SIZES[self.size]
         return Shape(self.embed_dim or named.embed_dim, self.depths or named.depths, self.num_heads or named.num_heads)
+
+    def usual_patch_size(self, image_size: int) -> int:
+        """The papers' 4, and 2 for small pictures, which leaves the last stage some tokens."""
+        return 2 if image_size <= 64 else 4
 
     def build(self) -> SwinTransformer:
         """Make the trunk; its weights are drawn from PyTorch's generator."""

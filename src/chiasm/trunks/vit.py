@@ -84,6 +84,7 @@ class VisionTransformer(PictureTrunk):
         self.image_size = image_size
         self.patch_size = patch_size
         self.hides_patches = hiding.leaves_out and patch_embedding.sees_one_patch
+        self.replaces_patches = not hiding.leaves_out and patch_embedding.sees_one_patch
         self.patch_embedding = patch_embedding
         self.hiding = hiding
         self.positions = positions
@@ -133,6 +134,11 @@ class VisionTransformer(PictureTrunk):
                 kept[index] = tokens
         intermediates = tuple(self._features(kept[index], grid, visible, ()) for index in wanted)
         return self._features(tokens, grid, visible, intermediates)
+
+    def levels(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """What embeds, the blocks, the final norm."""
+        embedding = (self.patch_embedding, self.hiding, self.positions, self.prefix, self.pre_norm)
+        return (embedding, *((block,) for block in self.blocks), (self.norm,))
 
     def _embed(
         self, images: Float[Tensor, "B C H W"], grid: tuple[int, int], patch_mask: Bool[Tensor, "B _"] | None
@@ -192,6 +198,7 @@ class Config(BlockSettings, ChannelSettings):
     """Settings of a vision transformer; see `BlockSettings` for its blocks, `ChannelSettings` for mean and std.
 
     Attributes:
+        family: that of this file.
         size: named width, depth and heads.
         embed_dim: width of the tokens; replaces that of `size`.
         depth: number of blocks; replaces that of `size`.
@@ -209,6 +216,7 @@ class Config(BlockSettings, ChannelSettings):
         initialisation: of the linear maps: normal (default) or xavier.
     """
 
+    family: Literal["vit"] = "vit"
     size: Size = "pico"
     embed_dim: int | None = Field(default=None, gt=0)
     depth: int | None = Field(default=None, gt=0)
@@ -242,6 +250,14 @@ class Config(BlockSettings, ChannelSettings):
         """Width, depth and heads after the overrides."""
         named = SIZES[self.size]
         return Shape(self.embed_dim or named.embed_dim, self.depth or named.depth, self.num_heads or named.num_heads)
+
+    def usual_patch_size(self, image_size: int) -> int:
+        """A patch that cuts a picture into 16 to 196 tokens.
+
+        Coarse on purpose, so that a small trunk on a CPU sees every picture several times within minutes. For long runs
+        smaller patches are worth their time.
+        """
+        return 8 if image_size <= 64 else 16
 
     def build(self) -> VisionTransformer:
         """Make the trunk; its weights are drawn from PyTorch's generator.

@@ -17,7 +17,7 @@ import torch
 from chiasm.core.errors import BrokenPictureError, InputError, TooManyBrokenError
 from chiasm.core.example import Example
 from chiasm.core.seeds import stream
-from chiasm.core.views import Views, ViewSpec
+from chiasm.core.views import Masking, RandomMask, Views, ViewSpec
 from chiasm.data.skipped import Skipped
 from chiasm.data.views import ViewLoader
 
@@ -143,15 +143,23 @@ def test_orders_are_uniform() -> None:
     assert max(abs(count - 50) for count in counts.values()) < 25
 
 
-def test_ranks_share_one_order() -> None:
-    parts = [loader(Detailed(24), batch_size=4, rank=rank, num_ranks=3) for rank in range(3)]
-    batches = [part.batch(step) for step in range(2) for part in parts]
-    assert sorted(torch.cat([batch.indices for batch in batches]).tolist()) == list(range(24))
-    alone = loader(Detailed(24), batch_size=12)
-    assert torch.cat([batch.indices for batch in batches[:3]]).tolist() == alone.batch(0).indices.tolist()
-    # The draws differ, too: a picture that two ranks happen to hold is not seen twice the same way.
-    single = [loader(Detailed(1), batch_size=1, rank=rank, num_ranks=2).batch(0).images[0] for rank in range(2)]
-    assert not torch.equal(*single)
+@pytest.mark.parametrize("num_ranks", [2, 3])
+def test_any_number_of_ranks_makes_the_same_batches(num_ranks: int) -> None:
+    hidden = ViewSpec(size_px=8, masking=Masking(how=RandomMask(ratio=0.5), grid=4))
+    alone = loader(Detailed(24), (hidden, hidden), batch_size=12)
+    parts = [loader(Detailed(24), (hidden, hidden), 12, rank=rank, num_ranks=num_ranks) for rank in range(num_ranks)]
+    for step in range(3):
+        whole, shares = alone.batch(step), [part.batch(step) for part in parts]
+        assert torch.equal(torch.cat([share.indices for share in shares]), whole.indices)
+        for view in range(2):
+            assert torch.equal(torch.cat([share.images[view] for share in shares]), whole.images[view])
+            masks = [share.masks[view] for share in shares]
+            expected = whole.masks[view]
+            assert expected is not None
+            assert expected.sum(dim=1).tolist() == [8] * 12
+            assert torch.equal(torch.cat([mask for mask in masks if mask is not None]), expected)
+    with pytest.raises(InputError, match="share evenly"):
+        loader(Detailed(24), batch_size=7, rank=0, num_ranks=num_ranks)
 
 
 def test_resolution_asked_for_suffices_for_the_sharpest_view() -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from chiasm.core.errors import TrainingStoppedError
 from chiasm.core.protocols import Losses
+from chiasm.core.rates import LearningGroup
 from chiasm.engine.budget import Minutes, Steps, described
 from chiasm.engine.ema import Ema
 from chiasm.engine.optimizer import make_optimizer, set_rates
@@ -70,8 +71,8 @@ def test_spread_is_one_for_even_and_zero_for_equal_vectors():
 def test_only_matrices_decay():
     module = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))
     module.register_parameter("token", nn.Parameter(torch.zeros(1, 1, 4)))
-    optimizer = make_optimizer(module)
     settings = Settings(lr=1e-3, batch_size=512, weight_decay=0.04, final_weight_decay=0.4, warmup=0.5)
+    optimizer = make_optimizer([LearningGroup(tuple(module.parameters()))], settings)
     lr, decay = set_rates(optimizer, settings, 0.5)
     assert lr == pytest.approx(2e-3)
     assert decay == pytest.approx(0.22)
@@ -80,6 +81,17 @@ def test_only_matrices_decay():
     assert len(groups[False]["params"]) == 4
     assert groups[False]["weight_decay"] == 0
     assert groups[True]["weight_decay"] == pytest.approx(0.22)
+
+
+def test_groups_have_rates_of_their_own():
+    settings = Settings(lr=1e-3, batch_size=256, warmup=0.0, final_lr_share=1.0, betas=(0.9, 0.999))
+    slow, late = (LearningGroup((nn.Parameter(torch.zeros(2, 2)),), *rates) for rates in ((0.5, 0.0), (1.0, 0.3)))
+    optimizer = make_optimizer([slow, late], settings)
+    assert optimizer.defaults["betas"] == (0.9, 0.999)
+    set_rates(optimizer, settings, 0.2)
+    assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(5e-4), 0.0]
+    set_rates(optimizer, settings, 0.3)
+    assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(5e-4), pytest.approx(1e-3)]
 
 
 def test_precision_says_why(monkeypatch):

@@ -22,7 +22,7 @@ from chiasm.objectives import simclr as method
 from chiasm.recipes._folder import check_run_folder
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
 from chiasm.recipes._probe import OnlineKnn, labelled_splits
-from chiasm.recipes._sizes import fitted, patch_size_px, typical_size_px
+from chiasm.recipes._sizes import fitted, typical_size_px
 from chiasm.recipes._words import options, summary
 from chiasm.recipes.simclr import simclr
 from chiasm.surfaces import cli
@@ -58,17 +58,17 @@ class Plain:
 )
 def test_size_follows_the_shorter_side(height, width, size):
     assert typical_size_px(Plain(height, width)) == size
-    trunk = fitted(vit.Config(), Plain(height, width))
+    trunk = fitted(vit.Config(), Plain(height, width), {})
     assert trunk.image_size == size
     assert trunk.image_size % trunk.patch_size == 0
-    assert trunk.patch_size == patch_size_px(size)
+    assert trunk.patch_size == vit.Config().usual_patch_size(size)
 
 
 def test_given_sizes_are_kept():
-    trunk = fitted(vit.Config(image_size=48, patch_size=12, depth=2), Plain(32, 32))
+    trunk = fitted(vit.Config(image_size=48, patch_size=12, depth=2), Plain(32, 32), {})
     assert (trunk.image_size, trunk.patch_size, trunk.depth) == (48, 12, 2)
     with pytest.raises(InputError, match="multiple"):
-        fitted(vit.Config(patch_size=5), Plain(32, 32))
+        fitted(vit.Config(patch_size=5), Plain(32, 32), {})
 
 
 def test_folders(tmp_path):

@@ -70,6 +70,7 @@ class Local(Trunk):
     def __init__(self) -> None:
         super().__init__()
         self.embed_dim, self.image_size, self.patch_size, self.hides_patches = 16, SIDE, PATCH, False
+        self.replaces_patches = False
         self.layers = nn.Sequential(nn.Conv2d(3, 16, PATCH, PATCH), nn.GELU(), nn.Conv2d(16, 16, 3, padding=1))
 
     def normalize(self, images):
@@ -78,6 +79,9 @@ class Local(Trunk):
     def forward(self, images, *, patch_mask=None, layers=()):
         tokens = self.layers(images).flatten(2).transpose(1, 2)
         return Features(tokens[:, :0], tokens, (GRID, GRID))
+
+    def levels(self):
+        return ((self.layers,),)
 
 
 def build(by: str, trunk: Trunk | None = None) -> classifier.Classifier:
