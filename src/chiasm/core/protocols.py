@@ -33,6 +33,11 @@ class Trunk(nn.Module, ABC):
     hides_patches: bool
     replaces_patches: bool
 
+    @property
+    def stride_px(self) -> int:
+        """Side in pixels of what one patch token of the features stands for; larger than a patch where stages merge."""
+        return self.patch_size
+
     @abstractmethod
     def normalize(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         """Pixels 0 to 255 to the numbers the trunk was trained on."""
@@ -178,6 +183,21 @@ class Objective(nn.Module, ABC):
             batch: made to the order of `views`.
             progress: share of training that is done (0 to 1); temperatures and the like follow it.
         """
+
+    def doubt(self, terms: Mapping[str, float]) -> str | None:
+        """What the figures of one step say is wrong with what is learned; None where they look well.
+
+        The engine, which knows no method, asks after every step: it warns when the answer lasts, and stops the run when
+        it goes on. A phase that healthy runs pass through at their start may be told here; it does not last.
+
+        Args:
+            terms: as `forward` returned them.
+
+        Returns:
+            A sentence without its full stop, with the figures in it ("the teacher gives all pictures one answer ...").
+        """
+        del terms
+        return None
 
     def after_step(self, progress: float) -> None:
         """Called after each optimiser step with the share of training done (0 to 1); teachers are updated here."""

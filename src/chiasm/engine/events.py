@@ -46,6 +46,10 @@ class Listener(Protocol):
 
     def probed(self, event: ProbeEvent) -> None: ...
 
+    def warned(self, step: int, words: str) -> None:
+        """Something about the run looks wrong, but may mend itself; told once until it is well again."""
+        ...
+
     def finished(self) -> None:
         """Training ended, well or not."""
         ...

@@ -31,6 +31,9 @@ class JsonLines:
         seconds = round(event.seconds, 3)
         self._write({"event": "probe", "step": event.step, "seconds": seconds, **_rounded(event.figures)})
 
+    def warned(self, step: int, words: str) -> None:
+        self._write({"event": "warning", "step": step, "words": words})
+
     def finished(self) -> None:
         """Nothing is left to do: every line is on disk already."""
 
@@ -61,6 +64,10 @@ class TensorBoard:
 
     def probed(self, event: ProbeEvent) -> None:
         self._add("probe", event.step, event.figures)
+
+    def warned(self, step: int, words: str) -> None:
+        if self._writer is not None:
+            self._writer.add_text("warning", words, step)
 
     def finished(self) -> None:
         if self._writer is not None:

@@ -30,7 +30,7 @@ from chiasm.engine.optimizer import make_optimizer, set_rates
 from chiasm.engine.precision import choose
 from chiasm.engine.processes import check_alone
 from chiasm.engine.settings import Settings
-from chiasm.engine.watch import Watch, spread
+from chiasm.engine.watch import Watch, one_vector, spread
 
 
 @runtime_checkable
@@ -176,7 +176,8 @@ class _Session:
                 losses, grad_norm = self._optimise(stream)
                 self._step += 1
             spread_now = float(spread(losses.embeddings))
-            self._watch.check(self._step, losses, grad_norm, spread_now)
+            self._watch.check(self._step, losses, grad_norm)
+            self._doubt(losses, spread_now)
             with self._timed():
                 self._objective.after_step(self._progress())
                 if self._ema is not None:
@@ -245,6 +246,15 @@ class _Session:
         event = StepEvent(self._step, self._seconds, min(self._progress(), 1.0), figures)
         for listener in self._engine.listeners:
             listener.stepped(event)
+
+    def _doubt(self, losses: Losses, spread_now: float) -> None:
+        """Warn of a representation that looks wrong; a doubt that lasts ends the run."""
+        terms = {name: float(value) for name, value in losses.terms.items()}
+        doubt = one_vector(spread_now) or self._objective.doubt(terms)
+        warning = self._watch.weigh(self._step, self._progress(), doubt)
+        if warning is not None:
+            for listener in self._engine.listeners:
+                listener.warned(self._step, warning)
 
     def _probe_when_due(self) -> None:
         """Look in at progress 0, 1/n, 2/n ... 1."""

@@ -14,8 +14,12 @@ from chiasm.core.protocols import Losses
 
 COLLAPSED_SPREAD = 0.01
 """Below this spread all pictures get practically one vector (1 = evenly spread over the sphere)."""
-PATIENCE_STEPS = 50
-"""Steps in a row that must look collapsed: the first steps after a random start may pass through such a state."""
+WARN_STEPS, WARN_SHARE = 25, 0.1
+STOP_STEPS, STOP_SHARE = 50, 0.2
+"""How long a doubt must last without a break, in steps and as a share of the run (both), before it is told and before
+it ends the run. A random start often gives all pictures nearly one answer, and gets out of that as the learning rate
+rises; that takes a tenth of a run by default. So a doubt is told when the rise did not help, and ends the run when the
+peak did not help for as long again."""
 
 
 def spread(embeddings: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
@@ -28,32 +32,64 @@ def spread(embeddings: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
     return unit.var(dim=0, unbiased=False).sum().sqrt()
 
 
+def one_vector(spread_now: float) -> str | None:
+    """What a batch's spread says is wrong; None where it looks well."""
+    if spread_now >= COLLAPSED_SPREAD:
+        return None
+    return f"all pictures are given practically one vector (spread {spread_now:.4f})"
+
+
 class Watch:
-    """Looks at every step's loss and gradient; raises when going on would be a waste."""
+    """Looks at every step; raises when going on would be a waste."""
 
     def __init__(self) -> None:
         self._norms: deque[float] = deque(maxlen=20)
-        self._flat_steps = 0
+        self._steps_in_doubt = 0
+        self._well_at: float | None = None
+        self._told = False
 
-    def check(self, step: int, losses: Losses, grad_norm: float, spread_now: float) -> None:
-        """Judge optimiser step number `step`.
+    def check(self, step: int, losses: Losses, grad_norm: float) -> None:
+        """Judge loss and gradient of optimiser step number `step`.
 
         Raises:
-            TrainingStoppedError: the loss or the gradient is not finite, or the representation has collapsed.
+            TrainingStoppedError: one of them is not finite.
         """
         total = float(losses.total.detach())
         if not (math.isfinite(total) and math.isfinite(grad_norm)):
             raise self._not_finite(step, losses, total, grad_norm)
         self._norms.append(grad_norm)
-        self._flat_steps = self._flat_steps + 1 if spread_now < COLLAPSED_SPREAD else 0
-        if self._flat_steps >= PATIENCE_STEPS:
+
+    def weigh(self, step: int, progress: float, doubt: str | None) -> str | None:
+        """Weigh what looks wrong with the representation at a step.
+
+        Args:
+            step: how many are done.
+            progress: share of the run that is done (0 to 1).
+            doubt: what looks wrong; None where nothing does.
+
+        Returns:
+            A warning to tell, once for every time that a doubt lasts.
+
+        Raises:
+            TrainingStoppedError: the doubt has lasted too long.
+        """
+        if doubt is None or self._well_at is None:
+            self._steps_in_doubt, self._well_at, self._told = 0, progress, False
+        if doubt is None:
+            return None
+        self._steps_in_doubt += 1
+        share = progress - self._well_at
+        if self._steps_in_doubt >= STOP_STEPS and share >= STOP_SHARE:
             raise TrainingStoppedError(
                 "embeddings that tell pictures apart",
-                f"by step {step} all pictures had been given one vector for {PATIENCE_STEPS} steps "
-                f"(spread {spread_now:.4f}): the representation collapsed",
-                "lower the learning rate or raise the temperature, check that the pictures differ, and start again in "
-                "another folder",
+                f"at step {step}, and for {self._steps_in_doubt} steps in a row, {doubt}: the representation collapsed",
+                "lower the learning rate, change the temperatures if the method has any, check that the pictures "
+                "differ, and start again in another folder",
             )
+        if self._told or self._steps_in_doubt < WARN_STEPS or share < WARN_SHARE:
+            return None
+        self._told = True
+        return f"{doubt}, for {self._steps_in_doubt} steps now; a run in which this lasts is stopped as collapsed"
 
     def _not_finite(self, step: int, losses: Losses, total: float, grad_norm: float) -> TrainingStoppedError:
         terms = [name for name, value in losses.terms.items() if not math.isfinite(float(value))]

@@ -68,6 +68,9 @@ class LiveProgress:
             self._bar.update(self._task, probe=text)
         self._console.print(f"      step {event.step}  {text}", highlight=False)
 
+    def warned(self, step: int, words: str) -> None:
+        self._console.print(f"[yellow]warning[/yellow] step {step}: {escape(words)}", highlight=False, soft_wrap=True)
+
     def finished(self) -> None:
         self._bar.stop()
 

@@ -27,7 +27,7 @@ class Recorder:
     """Keeps what the loop tells; can raise a signal at a step."""
 
     def __init__(self, kill_at: int = -1, kill_with: signal.Signals = signal.SIGTERM) -> None:
-        self.steps, self.probes, self.facts, self.ended = [], [], {}, False
+        self.steps, self.probes, self.warnings, self.facts, self.ended = [], [], [], {}, False
         self._kill_at, self._kill_with = kill_at, kill_with
 
     def started(self, first_step, facts):
@@ -40,6 +40,9 @@ class Recorder:
 
     def probed(self, event):
         self.probes.append(event)
+
+    def warned(self, step, words):
+        self.warnings.append((step, words))
 
     def finished(self):
         self.ended = True
