@@ -89,6 +89,11 @@ class ConvNeXt(PictureTrunk):
         self.stages = Stages(stages)
         self.ending = ending
 
+    @property
+    def stride_px(self) -> int:
+        """Doubles from each stage to the next."""
+        return self.patch_size << (len(self.stages) - 1)
+
     def forward(
         self,
         images: Float[Tensor, "B C H W"],
@@ -129,7 +134,7 @@ class ConvNeXt(PictureTrunk):
     def _embed(self, images: Float[Tensor, "B C H W"]) -> tuple[Float[Tensor, "B N D"], Grid]:
         """Patch tokens and their grid."""
         height, width = images.shape[-2:]
-        least = self.patch_size << (len(self.stages) - 1)
+        least = self.stride_px
         if min(height, width) < least:
             came = f"one of {height} x {width} px (height x width) came"
             raise InputError(f"a picture of at least {least} px a side", came, "resize it first")

@@ -92,6 +92,11 @@ class SwinTransformer(PictureTrunk):
         self.stages = Stages(stages)
         self.norm = norm
 
+    @property
+    def stride_px(self) -> int:
+        """Doubles from each stage to the next."""
+        return self.patch_size << (len(self.stages) - 1)
+
     def forward(
         self,
         images: Float[Tensor, "B C H W"],
