@@ -12,6 +12,11 @@ def rank() -> int:
     return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
 
 
+def num_ranks() -> int:
+    """How many processes take part in the run, 1 when there is only this one."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
 def gather_rows(rows: Float[Tensor, "_ D"]) -> Float[Tensor, "_ D"]:
     """Rows of all ranks, in the order of ranks; gradients flow back to the rank that each row came from.
 
@@ -20,7 +25,7 @@ def gather_rows(rows: Float[Tensor, "_ D"]) -> Float[Tensor, "_ D"]:
     The backward pass sums the gradients of all ranks. Together with the averaging of DDP this makes a loss that is a
     mean over local rows equal to the mean over the global batch.
     """
-    if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
+    if num_ranks() == 1:
         return rows
     # Builds of PyTorch without distributed training cannot even import this.
     from torch.distributed.nn.functional import all_gather
