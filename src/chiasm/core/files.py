@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.core.errors import InputError
+
+_PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 
 
 def expanded(text: str) -> Path:
@@ -50,6 +53,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
             part.replace(path)
+            _settle(path.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -88,6 +92,47 @@ def check_new_folder(path: Path, do: str = "choose another place") -> None:
         raise InputError("an empty or new folder", f"{path} is not empty", do)
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove what `atomic_path` had begun to write in a folder when its process was killed.
+
+    Only for whoever alone writes there: what another process is writing goes too.
+    """
+    for path in folder.iterdir():
+        if _PART.fullmatch(path.name) and path.is_file():
+            path.unlink()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep a folder to this process within the block.
+
+    The operating system keeps the lock and lets go of it however the process ends, so nothing is left to clear up after
+    a crash. Where a file system locks no folders (some network shares) or the system has no such locks (Windows), two
+    processes are not told apart.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            do = "wait until it ends, or choose another place"
+            raise InputError(f"{folder} for this run alone", "another process is writing to it", do) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
+    finally:
+        os.close(handle)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically.
 
@@ -98,6 +143,16 @@ def write_text(path: Path, text: str) -> None:
     """
     with atomic_path(path) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add to the end of a text file, which is made if it is not there.
+
+    Raises:
+        InputError: the disk is full or the place cannot be written.
+    """
+    with _explained(path), path.open("a", encoding="utf-8") as file:
+        file.write(text)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -156,3 +211,22 @@ def _explained(path: Path) -> Iterator[None]:
 def _part_of(path: Path) -> Path:
     """A name of its own beside `path`; made with plain calls, so that the file gets the rights that any other would."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+
+def _settle(folder: Path) -> None:
+    """Make a change of names in a folder outlast a power cut, where folders can be opened and flushed at all."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FLUSH:
+            raise
+    finally:
+        os.close(handle)
+
+
+_NO_LOCKS = (errno.ENOLCK, errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+_NO_FLUSH = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS)

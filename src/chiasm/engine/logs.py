@@ -7,20 +7,24 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from chiasm.core.files import write_text
+from chiasm.core.files import append_text, write_text
 from chiasm.engine.events import ProbeEvent, StepEvent
 
 
 class JsonLines:
-    """One JSON object per event in `log.jsonl`; lines of steps that a resumed run repeats are dropped first."""
+    """One JSON object per event in `log.jsonl`; lines of steps that a resumed run repeats are dropped first.
+
+    Writing raises InputError: the disk is full or the file cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def started(self, first_step: int, facts: Mapping[str, str]) -> None:
         if self._path.exists():
-            kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _step(line) <= first_step]
-            write_text(self._path, "".join(f"{line}\n" for line in kept))
+            # A power cut may leave anything at the end. A run that begins again repeats all, the look at step 0 too.
+            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines() if first_step else []
+            write_text(self._path, "".join(f"{line}\n" for line in lines if _step(line) <= first_step))
         self._write({"event": "start", "step": first_step, **facts})
 
     def stepped(self, event: StepEvent) -> None:
@@ -38,8 +42,7 @@ class JsonLines:
         """Nothing is left to do: every line is on disk already."""
 
     def _write(self, line: Mapping[str, object]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_text(self._path, json.dumps(line) + "\n")
 
 
 class TensorBoard:
@@ -82,7 +85,7 @@ class TensorBoard:
 def _step(line: str) -> int:
     try:
         return int(json.loads(line)["step"])
-    except (json.JSONDecodeError, KeyError):
+    except (json.JSONDecodeError, KeyError, TypeError):
         # A line cut off when the machine went down belongs to no step that was kept.
         return 1 << 62
 

@@ -1,4 +1,4 @@
-"""The folder of a run: never overwritten, never left half-made."""
+"""The folder of a run: never overwritten, never left half-made, never shared."""
 
 from __future__ import annotations
 
@@ -8,44 +8,64 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chiasm.core.errors import InputError
-from chiasm.core.files import check_new_folder
+from chiasm.core.files import check_new_folder, held, remove_parts
 from chiasm.engine.checkpoint import FILE_NAME
+
+LOG, SKIPPED, CHARTS = "log.jsonl", "skipped.jsonl", "tensorboard"
 
 
 def check_run_folder(out: Path, resume: bool) -> None:
     """Refuse to write into a folder that holds something else.
 
+    A run that was killed before its first checkpoint leaves nothing but its logs; there, resuming begins it again.
+
     Raises:
         InputError: `out` is a file, or holds something although `resume` was not asked for, or nothing to resume.
     """
+    begun = (out / FILE_NAME).exists() or _holds_only_logs(out)
     if not resume:
-        on = ", or go on with what is there by --resume" if (out / FILE_NAME).exists() else ""
+        on = ", or go on with what is there by --resume" if begun else ""
         check_new_folder(out, f"choose another --out{on}")
-    elif not (out / FILE_NAME).exists():
+    elif not begun:
         raise InputError(f"a checkpoint in {out}", "there is none", "start without --resume")
 
 
 @contextmanager
-def run_folder(out: Path, resume: bool) -> Iterator[None]:
-    """Within this, a run may write to its folder; what is of no use to anybody is removed when it fails.
+def run_folder(out: Path, resume: bool) -> Iterator[bool]:
+    """Within this, a run alone may write to its folder; what is of no use to anybody is removed when it fails.
 
     A run that stopped because of its settings or a full disk, or was stopped twice, and that left no checkpoint can
     neither be resumed nor told from its log. Runs that diverged or met too many broken pictures are kept: their logs
     say why.
 
+    Yields:
+        Whether there is a checkpoint to go on from.
+
     Raises:
-        InputError: as `check_run_folder`.
+        InputError: as `check_run_folder`, or another process writes there.
     """
     check_run_folder(out, resume)
     was_there = out.exists()
-    try:
-        yield
-    except (InputError, OSError, KeyboardInterrupt):
-        if not resume and out.is_dir() and not (out / FILE_NAME).exists():
-            _empty(out)
-            if not was_there:
-                out.rmdir()
-        raise
+    out.mkdir(parents=True, exist_ok=True)
+    with held(out):
+        # Once more, as another run may have ended here since.
+        check_run_folder(out, resume)
+        remove_parts(out)
+        try:
+            yield (out / FILE_NAME).exists()
+        except (InputError, OSError, KeyboardInterrupt):
+            if not resume and out.is_dir() and not (out / FILE_NAME).exists():
+                _empty(out)
+                if not was_there:
+                    out.rmdir()
+            raise
+
+
+def _holds_only_logs(folder: Path) -> bool:
+    """Whether a folder holds the log of a run and nothing else but what goes with it."""
+    if not (folder / LOG).is_file():
+        return False
+    return all(path.name in (LOG, SKIPPED, CHARTS) or path.name.endswith(".part") for path in folder.iterdir())
 
 
 def _empty(folder: Path) -> None:

@@ -27,7 +27,7 @@ from chiasm.engine.settings import Settings
 from chiasm.heads import pool
 from chiasm.models import encoder
 from chiasm.models._store import save_model
-from chiasm.recipes._folder import run_folder
+from chiasm.recipes._folder import CHARTS, LOG, SKIPPED, run_folder
 from chiasm.recipes._probe import OnlineKnn, labelled_splits
 from chiasm.recipes._start import Start
 from chiasm.recipes._words import options, summary
@@ -75,7 +75,7 @@ class Pretraining:
         steps, minutes: how long; at most one is given. A run that is resumed with neither keeps its length, with one it
             goes on as a run of that length.
         seed: of weights, order and augmentation.
-        resume: go on from the checkpoint in `out`.
+        resume: go on from the checkpoint in `out`, or from the start where a run was stopped before its first.
         probe: labelled pictures for the on-line k-NN.
         listeners: told about the run.
     """
@@ -104,17 +104,17 @@ class Pretraining:
             TrainingStoppedError: the loss is not finite or the representation collapsed.
             InterruptedRunError: the run was stopped from outside and can be resumed.
         """
-        with run_folder(self.out, self.resume):
-            return self._run()
+        with run_folder(self.out, self.resume) as goes_on:
+            return self._run(goes_on)
 
-    def _run(self) -> TrainingReport:
-        budget = self._budget()
+    def _run(self, goes_on: bool) -> TrainingReport:
+        budget = self._budget(goes_on)
         torch.manual_seed(derive(self.seed, "weights"))
         trunk = self.trunk.build()
         if self.start is not None:
             self.start.fill(trunk)
         objective = self.objective.build(trunk)
-        skipped = Skipped(self.out / "skipped.jsonl")
+        skipped = Skipped(self.out / SKIPPED)
         batches = ViewLoader(
             Cached(self.data, CACHE_BYTES),
             objective.views(),
@@ -125,31 +125,33 @@ class Pretraining:
         )
         splits = self.probe or labelled_splits(self.data, self.seed)
         probes = [OnlineKnn(splits, self.pooling, trunk.image_size, self.seed)] if splits else []
-        self.out.mkdir(parents=True, exist_ok=True)
         engine = Engine(self.engine, budget, self.out, [*self.listeners, *self._logs()], probes, self._identity())
-        outcome = engine.fit(objective, batches, self.resume)
+        outcome = engine.fit(objective, batches, goes_on)
         skipped.finish()
         return self._keep(outcome, skipped.count)
 
-    def _budget(self) -> Budget:
+    def _budget(self, goes_on: bool) -> Budget:
         if self.steps is not None and self.minutes is not None:
             raise InputError("--steps or --minutes", "both came", "drop one of them")
         if self.steps is not None:
             if self.steps < 1:
                 raise InputError("a positive --steps", f"{self.steps} came", "give at least 1")
             return Steps(self.steps)
-        if self.minutes is None and self.resume:
+        if self.minutes is None and goes_on:
             # Learning rates follow from the length, so it stays what it was unless another one is asked for.
             return described(read_position(self.out / FILE_NAME).length)
+        if self.minutes is None and self.resume:
+            came = f"the run in {self.out} ended before its first checkpoint, which would hold its length"
+            raise InputError("--steps or --minutes", came, "give the one it was started with")
         minutes = DEFAULT_MINUTES if self.minutes is None else self.minutes
         if not minutes > 0:
             raise InputError("a positive --minutes", f"{minutes} came", "give more than 0")
         return Minutes(minutes)
 
     def _logs(self) -> list[Listener]:
-        logs: list[Listener] = [JsonLines(self.out / "log.jsonl")]
+        logs: list[Listener] = [JsonLines(self.out / LOG)]
         if TensorBoard.available():
-            logs.append(TensorBoard(self.out / "tensorboard"))
+            logs.append(TensorBoard(self.out / CHARTS))
         return logs
 
     def _identity(self) -> Mapping[str, str]:
