@@ -3,7 +3,7 @@
 Paper: Chen et al., 2020, arXiv 2002.05709, sections 2.1 and 4.2 (SimCLR, two layers); Chen et al., 2020, arXiv
 2006.10029, section 2 (version 2, three layers); Chen et al., 2021, arXiv 2104.02057, section 4 (MoCo v3: hidden 4096,
 out 256, `last_norm="plain"`).
-Differs: batch norms of a run on several devices are joined only if the run converts them to `nn.SyncBatchNorm`.
+Differs: nothing; the batch norms are joined over all processes of a run, as in the papers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from chiasm.core.config import Config as BaseConfig
+from chiasm.layers.batch_norm import JoinedBatchNorm1d
 
 
 class ProjectionHead(nn.Module):
@@ -33,7 +34,7 @@ class ProjectionHead(nn.Module):
         self.out_dim = widths[-1]
         parts: list[nn.Module] = []
         for width_in, width_out in zip(widths[:-2], widths[1:-1], strict=True):
-            parts += [_linear(width_in, width_out), nn.BatchNorm1d(width_out), nn.ReLU()]
+            parts += [_linear(width_in, width_out), JoinedBatchNorm1d(width_out), nn.ReLU()]
         self.layers = nn.Sequential(*parts, _linear(widths[-2], widths[-1]), last_norm)
 
     def forward(self, vectors: Float[Tensor, "B D"]) -> Float[Tensor, "B E"]:
@@ -75,13 +76,13 @@ def _linear(width_in: int, width_out: int) -> nn.Linear:
 
 
 def _gain_norm(width: int) -> nn.Module:
-    norm = nn.BatchNorm1d(width)
+    norm = JoinedBatchNorm1d(width)
     norm.register_parameter("bias", None)
     return norm
 
 
 def _plain_norm(width: int) -> nn.Module:
-    return nn.BatchNorm1d(width, affine=False)
+    return JoinedBatchNorm1d(width, affine=False)
 
 
 def _no_norm(width: int) -> nn.Module:

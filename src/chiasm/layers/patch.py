@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from chiasm.core.choice import usually
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError
+from chiasm.layers.batch_norm import JoinedBatchNorm2d
 from chiasm.layers.resnet_stem import ResNetFeatures
 from chiasm.ops.patches import patchify
 
@@ -107,7 +108,7 @@ class ConvolutionalStem(Stem):
         parts: list[nn.Module] = []
         for width_in, width_out in zip(widths[:-1], widths[1:], strict=True):
             convolution = nn.Conv2d(width_in, width_out, 3, stride=2, padding=1, bias=False)
-            parts += [convolution, nn.BatchNorm2d(width_out), nn.ReLU()]
+            parts += [convolution, JoinedBatchNorm2d(width_out), nn.ReLU()]
         self.layers = nn.Sequential(*parts)
         self.projection = nn.Conv2d(widths[-1], embed_dim, 1)
 

@@ -2,8 +2,7 @@
 
 Paper: Chen, Kornblith, Norouzi, Hinton, "A Simple Framework for Contrastive Learning of Visual Representations", 2020,
 arXiv:2002.05709, section 2; augmentation appendix A; small pictures appendix B.9.
-Differs: the trunk is any `Trunk` (the paper's is a ResNet); the embedding is the pooled tokens; batch norm statistics
-are those of each rank unless the engine synchronises them.
+Differs: the trunk is any `Trunk` (the paper's is a ResNet); the embedding is the pooled tokens.
 """
 
 from __future__ import annotations

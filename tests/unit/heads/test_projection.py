@@ -17,10 +17,10 @@ def kinds(head: Any) -> list[str]:
 
 def test_layers_are_those_of_simclr():
     head = Config().build(8)
-    between = ["Linear", "BatchNorm1d", "ReLU"]
-    assert kinds(head) == [*between, *between, "Linear", "BatchNorm1d"]
-    assert kinds(Config(num_layers=2).build(8)) == [*between, "Linear", "BatchNorm1d"]
-    assert kinds(Config(num_layers=1).build(8)) == ["Linear", "BatchNorm1d"]
+    between = ["Linear", "JoinedBatchNorm1d", "ReLU"]
+    assert kinds(head) == [*between, *between, "Linear", "JoinedBatchNorm1d"]
+    assert kinds(Config(num_layers=2).build(8)) == [*between, "Linear", "JoinedBatchNorm1d"]
+    assert kinds(Config(num_layers=1).build(8)) == ["Linear", "JoinedBatchNorm1d"]
     assert [part.weight.shape for part in head.layers if isinstance(part, nn.Linear)] == [(8, 8), (8, 8), (128, 8)]
     assert all(part.bias is None for part in head.layers if isinstance(part, nn.Linear))
     assert head.layers[-1].weight is not None
