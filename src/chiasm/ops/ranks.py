@@ -31,3 +31,23 @@ def gather_rows(rows: Float[Tensor, "_ D"]) -> Float[Tensor, "_ D"]:
     from torch.distributed.nn.functional import all_gather
 
     return torch.cat(list(all_gather(rows.contiguous())))
+
+
+@torch.no_grad()
+def sum_over_ranks(values: Float[Tensor, "*_"]) -> Float[Tensor, "*_"]:
+    """Elementwise sum over all ranks, which must give tensors of one shape; no gradient flows through it."""
+    if num_ranks() == 1:
+        return values
+    total = values.clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(total)
+    return total
+
+
+@torch.no_grad()
+def largest_over_ranks(values: Float[Tensor, "*_"]) -> Float[Tensor, "*_"]:
+    """Elementwise maximum over all ranks, which must give tensors of one shape; no gradient flows through it."""
+    if num_ranks() == 1:
+        return values
+    highest = values.clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(highest, op=distributed.ReduceOp.MAX)
+    return highest
