@@ -192,13 +192,20 @@ def test_a_run_that_came_to_nothing_leaves_nothing(train, pictures, tmp_path, mo
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_a_run_that_diverged_keeps_its_log_and_offers_no_way_that_is_closed(train, pictures, tmp_path):
+def test_a_run_that_diverged_keeps_its_log_and_may_begin_again_when_asked(train, pictures, tmp_path):
     line = told_last(train("--engine.lr", 1e30, "--engine.warmup", 0, "--steps", 20, data=pictures, steps=()))
     assert "start again elsewhere" in line
-    assert (tmp_path / "run" / "log.jsonl").stat().st_size > 0
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    assert log
     line = told(train(data=pictures))
     assert "not empty" in line
-    assert "--resume" not in line
+    assert "--resume" in line
+    assert "--steps or --minutes" in told(train("--resume", data=pictures, steps=()))
+    assert (tmp_path / "run" / "log.jsonl").read_text() == log
+    assert train("--resume", data=pictures)[0] == 0
+    # Beside a finished model there is nothing to begin again.
+    (tmp_path / "run" / "checkpoint.safetensors").unlink()
+    assert "there is none" in told(train("--resume", data=pictures))
 
 
 def test_accelerators(train, pictures, tmp_path):

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import nn
 
-from chiasm.core.errors import TrainingStoppedError
-from chiasm.core.protocols import Losses
 from chiasm.core.rates import LearningGroup
 from chiasm.engine.budget import Minutes, Steps, described
 from chiasm.engine.ema import Ema
 from chiasm.engine.optimizer import make_optimizer, set_rates
 from chiasm.engine.precision import choose
 from chiasm.engine.settings import Settings
-from chiasm.engine.watch import Watch, spread
+from chiasm.engine.watch import spread
 from chiasm.ops.schedules import cosine, warmup_cosine
 
 
@@ -102,20 +98,3 @@ def test_precision_says_why(monkeypatch):
     assert choose("auto", torch.device("cpu")).precision == "32-true"
     assert choose("bf16", torch.device("cpu")).precision == "bf16-mixed"
     assert choose("fp32", torch.device("cpu")).precision == "32-true"
-
-
-def test_a_gradient_that_grew_is_blamed_on_the_learning_rate():
-    watch = Watch()
-    for step in range(1, 21):
-        watch.check(step, some_losses(1.0), 2.0 * 1.5**step, 1.0)
-    with pytest.raises(TrainingStoppedError, match=r"step 21 the gradient became inf .*learning rate is too high"):
-        watch.check(21, some_losses(1.0), math.inf, 1.0)
-
-
-def test_broken_from_the_first_step_is_blamed_on_the_input():
-    with pytest.raises(TrainingStoppedError, match="from the first step"):
-        Watch().check(1, some_losses(math.nan), 1.0, 1.0)
-
-
-def some_losses(total: float) -> Losses:
-    return Losses(torch.tensor(total), torch.zeros(2, 2), {"fine": torch.tensor(1.0)})
