@@ -57,9 +57,10 @@ def resize(picture: UInt8[np.ndarray, "H W 3"], size_px: int) -> UInt8[np.ndarra
 
 
 def _recolour(view: UInt8[np.ndarray, "H W 3"], colours: Recolouring, row: int) -> UInt8[np.ndarray, "H W 3"]:
-    mean = np.array(cv2.mean(view)[:3])
-    offset = colours.mean_mixes[row] @ mean
-    return np.asarray(cv2.transform(view, np.column_stack([colours.mixes[row], offset])))
+    matrix = np.empty((3, 4))
+    matrix[:, :3] = colours.mixes[row]
+    matrix[:, 3] = colours.mean_mixes[row] @ cv2.mean(view)[:3]
+    return np.asarray(cv2.transform(view, matrix))
 
 
 def _blur(view: UInt8[np.ndarray, "H W 3"], draws: ViewDraws, row: int) -> UInt8[np.ndarray, "H W 3"]:

@@ -80,10 +80,11 @@ class ViewDraws:
     def crop(self, row: int, height_px: int, width_px: int) -> Crop:
         """The crop of one picture: the first try that fits, else the largest centred box of an allowed aspect."""
         area = height_px * width_px
-        right, down = self.places[row].tolist()
-        for share, aspect in zip(self.areas[row].tolist(), self.aspects[row].tolist(), strict=True):
-            width = round(math.sqrt(area * share * aspect))
-            height = round(math.sqrt(area * share / aspect))
+        right, down = self.places.item(row, 0), self.places.item(row, 1)
+        # Numbers are taken out one by one: mostly the first try fits.
+        for attempt in range(self.areas.shape[1]):
+            cropped, aspect = area * self.areas.item(row, attempt), self.aspects.item(row, attempt)
+            width, height = round(math.sqrt(cropped * aspect)), round(math.sqrt(cropped / aspect))
             if 0 < width <= width_px and 0 < height <= height_px:
                 left = int(right * (width_px - width + 1))
                 return Crop(left, int(down * (height_px - height + 1)), width, height)
