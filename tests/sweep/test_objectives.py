@@ -22,14 +22,19 @@ def make(name: str, seed: int = 0) -> Objective:
 
 
 def batch_for(objective: Objective, seed: int = 1) -> Views:
-    """Pictures that differ in colour and place; each view is the picture with a little noise of its own."""
+    """Pictures that differ in colour and place; each view is the picture with a little noise of its own.
+
+    The last one has no known class.
+    """
     generator = torch.Generator().manual_seed(seed)
     colours = torch.rand(BATCH, 3, 1, 1, generator=generator) * 200
     images = []
     for spec in objective.views():
         noise = torch.rand(BATCH, 3, spec.size_px, spec.size_px, generator=generator) * 55
         images.append((colours + noise).to(torch.uint8))
-    return Views(tuple(images), torch.arange(BATCH))
+    labels = torch.arange(BATCH) % 3
+    labels[-1] = -1
+    return Views(tuple(images), torch.arange(BATCH), labels=labels)
 
 
 @pytest.fixture(params=registry.names())
