@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from chiasm.ops.float32 import at_least_float32
 from chiasm.ops.ranks import gather_rows, num_ranks
 
 
@@ -40,7 +41,7 @@ class JoinedBatchNorm2d(nn.BatchNorm2d):
 
 def _joined(norm: nn.BatchNorm1d | nn.BatchNorm2d, values: Float[Tensor, "B C *_"]) -> Float[Tensor, "B C *_"]:
     """Normalise by mean and variance of the batches of all processes, and move the running ones towards them."""
-    precise = values.to(torch.promote_types(values.dtype, torch.float32))
+    precise = at_least_float32(values)
     axes = [axis for axis in range(values.ndim) if axis != 1]
     variances, means = torch.var_mean(precise, axes, correction=0)
     # One exchange for both. The variance of all is that within the batches and that between their means, which loses

@@ -8,16 +8,14 @@ Differs: the trunk is any `Trunk` (the paper's is a ResNet); the embedding is th
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional
 
 from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
 from chiasm.core.views import Blur, ColourJitter, Views, ViewSpec
 from chiasm.heads import pool as pools
 from chiasm.heads import projection as projections
 from chiasm.losses.nt_xent import nt_xent
+from chiasm.objectives._matches import share_matched
 
 SMALL_PX = 64
 """Up to this size the paper's settings for CIFAR-10 hold: weaker colour, no blur."""
@@ -85,12 +83,7 @@ class SimCLR(Objective):
         one, two = projected.chunk(2)
         loss = nt_xent(one, two, self.settings.temperature)
         return Losses(
-            total=loss, embeddings=projected.detach(), terms={"nt_xent": loss.detach(), "match": _match(one, two)}
+            total=loss,
+            embeddings=projected.detach(),
+            terms={"nt_xent": loss.detach(), "match": share_matched(one, two)},
         )
-
-
-@torch.no_grad()
-def _match(first: Float[Tensor, "B E"], second: Float[Tensor, "B E"]) -> Float[Tensor, ""]:
-    """Share of first views whose nearest second view is their own partner."""
-    similarity = functional.normalize(first.float(), dim=1) @ functional.normalize(second.float(), dim=1).T
-    return (similarity.argmax(dim=1) == torch.arange(first.shape[0], device=first.device)).float().mean()
