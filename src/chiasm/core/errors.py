@@ -18,9 +18,13 @@ class ChiasmError(Exception):
         came: what was found instead.
         do: the next step for the reader, as an imperative.
         details: lines that a surface shows below the one (a table of what differs); usually none.
+
+    Attributes:
+        told: whether another process of the same run says it, so that a surface need not.
     """
 
     exit_code = 2
+    told = False
 
     def __init__(self, expected: str, came: str, do: str, details: str = "") -> None:
         self.expected = expected

@@ -1,7 +1,8 @@
 """Checkpoints: everything a run needs to go on exactly, in one safetensors file that is replaced atomically.
 
-Tensors are the objective's, the optimiser's, the average's and the random states; the file's metadata holds the
-counters and a description of the run, so that a checkpoint is never resumed with other settings unnoticed.
+Tensors are the objective's, the optimiser's and the average's, whole however many processes hold them, so that a run
+goes on with any number of processes. The file's metadata holds the counters and a description of the run, so that a
+checkpoint is never resumed with other settings unnoticed. Random states are not needed: each step draws from its own.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from chiasm.core.errors import InputError
 from chiasm.core.tensors import read_metadata, read_tensors, write_tensors
 from chiasm.engine.ema import Ema
+from chiasm.engine.parallel import like, whole
 
 FILE_NAME = "checkpoint.safetensors"
 
@@ -41,20 +42,22 @@ class Position:
     figures: Mapping[str, float]
 
 
-def save(path: Path, position: Position, objective: nn.Module, optimizer: Optimizer, ema: Ema | None) -> None:
+def gathered(objective: nn.Module, optimizer: Optimizer, ema: Ema | None) -> dict[str, Tensor]:
+    """All tensors of a run, whole; all its processes must ask for them."""
+    tensors = {f"objective.{name}": value for name, value in objective.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+    if ema is not None:
+        tensors |= {f"ema.{name}": value for name, value in ema.averages.items()}
+    return {name: whole(value) for name, value in tensors.items()}
+
+
+def save(path: Path, position: Position, tensors: Mapping[str, Tensor]) -> None:
     """Write a checkpoint; the old one stays until the new one is complete.
 
     Raises:
         InputError: the disk is full or cannot be written.
     """
-    tensors = {f"objective.{name}": value for name, value in objective.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-    if ema is not None:
-        tensors |= {f"ema.{name}": value for name, value in ema.module.state_dict().items()}
-    tensors["random.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
     write_tensors(path, tensors, {"position": json.dumps(asdict(position))})
 
 
@@ -82,15 +85,15 @@ def load(path: Path, objective: nn.Module, optimizer: Optimizer, ema: Ema | None
     tensors = read_tensors(path)
     _fill(objective, _under(tensors, "objective."), path)
     if ema is not None:
-        _fill(ema.module, _under(tensors, "ema."), path)
+        ema.restore(_under(tensors, "ema."))
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _under(tensors, "optimizer.").items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
+        # Counters are numbers; all else lies on the processes as the parameter does.
+        laid = like(value, parameters[int(index)]) if value.ndim else value
+        state.setdefault(int(index), {})[key] = laid
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    torch.set_rng_state(tensors["random.cpu"])
-    if "random.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random.cuda"])
     return position
 
 
@@ -99,8 +102,10 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    own = module.state_dict()
+    laid = {name: like(value, own[name]) if name in own else value for name, value in tensors.items()}
     try:
-        module.load_state_dict(dict(tensors))
+        module.load_state_dict(laid)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise InputError(

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Generic, TypeVar
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from chiasm.engine.parallel import like
 from chiasm.ops.averages import move_towards
 
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
-
-class Ema(Generic[ModuleT]):
-    """Exponential moving average of a module.
+class Ema:
+    """Exponential moving average of the state of a module.
 
     Args:
         module: what is averaged; it goes on learning.
         momentum: share of the old average kept at each step; early on less is kept, so that the random start fades.
+
+    Attributes:
+        averages: by the names of the module's state; what is no floating-point number is the last one.
     """
 
-    def __init__(self, module: ModuleT, momentum: float) -> None:
-        self.module = copy.deepcopy(module).requires_grad_(False).eval()
+    def __init__(self, module: nn.Module, momentum: float) -> None:
+        self.averages = {name: value.detach().clone() for name, value in module.state_dict().items()}
         self._momentum = momentum
 
     @torch.no_grad()
-    def update(self, module: ModuleT, step: int) -> None:
+    def update(self, module: nn.Module, step: int) -> None:
         """Move the average towards the module after optimiser step number `step` (from 1)."""
         momentum = min(self._momentum, step / (step + 10))
-        ours, theirs = self.module.state_dict(), module.state_dict()
-        moving = [name for name, value in ours.items() if value.is_floating_point()]
-        move_towards([ours[name] for name in moving], [theirs[name] for name in moving], momentum)
-        for name, value in ours.items():
+        theirs = module.state_dict()
+        moving = [name for name, value in self.averages.items() if value.is_floating_point()]
+        move_towards([self.averages[name] for name in moving], [theirs[name] for name in moving], momentum)
+        for name, value in self.averages.items():
             if not value.is_floating_point():
                 value.copy_(theirs[name])
+
+    def restore(self, averages: Mapping[str, Tensor]) -> None:
+        """Go back to averages that were saved, whole."""
+        for name, value in self.averages.items():
+            value.copy_(like(averages[name], value))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
 from chiasm.core.errors import ChiasmError
+
+ECHO_SECONDS = 1.0
+"""A launcher passes on what the terminal has sent to its processes already; so soon after, it is the same signal."""
 
 
 class InterruptedRunError(ChiasmError):
@@ -17,10 +21,16 @@ class InterruptedRunError(ChiasmError):
 
 
 class Interrupt:
-    """While active, turns the first SIGINT or SIGTERM into a flag; a second SIGINT stops at once."""
+    """While active, turns the first SIGINT or SIGTERM into a flag; a second SIGINT stops at once.
 
-    def __init__(self) -> None:
+    Args:
+        echoes: whether a launcher may send a signal once more.
+    """
+
+    def __init__(self, echoes: bool = False) -> None:
         self.asked: str | None = None
+        self._patience = ECHO_SECONDS if echoes else 0.0
+        self._asked_at = 0.0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
@@ -35,6 +45,8 @@ class Interrupt:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
+        now = time.monotonic()
+        if self.asked is None:
+            self.asked, self._asked_at = signal.Signals(number).name, now
+        elif number == signal.SIGINT and now - self._asked_at >= self._patience:
             raise KeyboardInterrupt
-        self.asked = signal.Signals(number).name

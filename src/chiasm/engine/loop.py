@@ -1,34 +1,40 @@
 """The loop: the only one. It knows protocols (objective, batches, probes, listeners) and no method.
 
-A run is a pure function of its settings: batches are numbered, random states travel in the checkpoint, and an
-interrupted and resumed run of so many steps ends with the same bits as an uninterrupted one on a CPU.
+A run is a pure function of its settings: batches are numbered, each step draws its random numbers from the seed and
+its own number, and an interrupted and resumed run of so many steps ends with the same bits as an uninterrupted one on a
+CPU.
+Several processes take the same steps on parts of the same batches.
 """
 
 from __future__ import annotations
 
-import logging
+import copy
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
 
-from chiasm.core.errors import InputError
+from chiasm.core.errors import ChiasmError, InputError, TrainingStoppedError
 from chiasm.core.protocols import Losses, Objective, Trunk
+from chiasm.core.seeds import derive
 from chiasm.core.views import Views
 from chiasm.engine import checkpoint
 from chiasm.engine.budget import Budget
+from chiasm.engine.clipping import clip
+from chiasm.engine.device import open_device
 from chiasm.engine.ema import Ema
-from chiasm.engine.events import Listener, ProbeEvent, StepEvent
+from chiasm.engine.events import Listener
 from chiasm.engine.interrupt import Interrupt, InterruptedRunError
+from chiasm.engine.journal import Journal
 from chiasm.engine.optimizer import make_optimizer, set_rates
-from chiasm.engine.precision import choose
-from chiasm.engine.processes import check_alone
+from chiasm.engine.parallel import placed, whole
+from chiasm.engine.processes import Processes
+from chiasm.engine.recompute import recompute_blocks
 from chiasm.engine.settings import Settings
 from chiasm.engine.watch import Watch, one_vector, spread
 
@@ -42,6 +48,7 @@ class Batches(Protocol):
         ...
 
 
+_SIGNALS = ("SIGINT", "SIGTERM")
 Probe = Callable[[Trunk], Mapping[str, float]]
 """An on-line evaluation: gets the trunk in evaluation mode, returns figures such as k-NN accuracy."""
 
@@ -51,7 +58,8 @@ class Outcome:
     """What a finished run leaves.
 
     Attributes:
-        trunk: the trunk to keep: the running average where there is one, else what the objective keeps; on the CPU.
+        trunk: the trunk to keep: the running average where there is one, else what the objective keeps; on the CPU,
+            and whole in the first process.
         steps: optimiser steps done.
         seconds: of training.
         figures: of the last logged step and the last probe.
@@ -74,6 +82,8 @@ class Engine:
         listeners: told about every logged step.
         probes: on-line evaluations.
         run: what the run is made of (data, trunk, objective, seed); a checkpoint of another run is refused.
+        seed: of the random numbers that objectives draw (drop path, dropout).
+        processes: which of how many this is; only the first one has listeners, probes and a folder to write to.
     """
 
     settings: Settings
@@ -82,6 +92,8 @@ class Engine:
     listeners: Sequence[Listener] = ()
     probes: Sequence[Probe] = ()
     run: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    processes: Processes = Processes()
 
     def fit(self, objective: Objective, batches: Batches, resume: bool) -> Outcome:
         """Train until the budget is used up.
@@ -92,54 +104,55 @@ class Engine:
             resume: go on from the checkpoint in `folder`.
 
         Raises:
-            InputError: nothing to resume, or a checkpoint of another run, or a full disk, or more than one process.
+            InputError: nothing to resume, or a checkpoint of another run, or a full disk.
             TrainingStoppedError: loss or gradient not finite, or the representation collapsed.
             InterruptedRunError: SIGINT or SIGTERM came; a checkpoint was saved.
         """
         session = _Session(self, objective)
         if resume:
             session.restore()
-        session.announce()
         try:
-            with Interrupt() as interrupt, closing(batches.iterate(session.next_batch)) as stream:
+            session.announce()
+            with (
+                Interrupt(self.processes.count > 1) as interrupt,
+                closing(batches.iterate(session.next_batch)) as stream,
+            ):
                 session.train(stream, interrupt)
         finally:
-            for listener in self.listeners:
-                listener.finished()
+            session.finish()
         return session.outcome()
+
+
+class _Said(NamedTuple):
+    """What all processes say about a step: means over them."""
+
+    losses: Losses
+    spread: float
 
 
 class _Session:
     """The state of one `fit`: everything that changes while it runs."""
 
     def __init__(self, engine: Engine, objective: Objective) -> None:
-        check_alone()
         settings = engine.settings
         self._engine = engine
         self._objective = objective
-        # Imported here, as it takes longer than everything else together and wrong settings should be told at once.
-        from lightning_fabric import Fabric
-
-        # Fabric announces its precision in its own words; the run's listeners do it in ours.
-        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-        try:
-            device = Fabric(accelerator=settings.accelerator, devices=1).device
-        except RuntimeError:
-            wish = settings.accelerator
-            raise InputError(f"a machine with {wish!r}", "this one has none", "leave the accelerator at auto") from None
-        self._numbers = choose(settings.precision, device)
-        self._fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=self._numbers.precision)
-        self._model, self._optimizer = self._fabric.setup(objective, make_optimizer(objective.groups(), settings))
-        self._ema = Ema(objective.trunk, settings.ema_momentum) if settings.ema_momentum else None
+        self._fabric, self._numbers = open_device(settings, engine.processes)
+        averaged = settings.ema_momentum > 0
+        # Where weights lie in parts, or others are kept than those that learn, a plain trunk takes them to be used.
+        self._plain = copy.deepcopy(objective.trunk if averaged else objective.kept).requires_grad_(False)
+        if settings.recompute:
+            recompute_blocks(objective)
+        self._parallel = placed(objective, self._fabric.device, settings.strategy, engine.processes)
+        self._optimizer = make_optimizer(objective.groups(), settings)
+        self._ema = Ema(objective.trunk, settings.ema_momentum) if averaged else None
+        self._journal = Journal(engine.listeners, engine.processes, settings.num_probes)
         self._watch = Watch()
         self._step = 0
+        # Of training; the first process's, between steps.
         self._seconds = 0.0
         self._waited = 0.0
-        self._last_log = (0, 0.0, 0.0)
-        self._probes_done = 0
         self._saved_at = time.monotonic()
-        # The last of each, of steps and probes together.
-        self._figures: dict[str, float] = {}
 
     @property
     def next_batch(self) -> int:
@@ -150,49 +163,48 @@ class _Session:
         """Go back to where the checkpoint was written."""
         path = self._engine.folder / checkpoint.FILE_NAME
         _same_run(checkpoint.read_position(path).run, self._engine.run, path)
-        position = checkpoint.load(path, self._objective, self._optimizer.optimizer, self._ema)
-        self._step, self._seconds, self._figures = position.step, position.seconds, dict(position.figures)
-        self._last_log = (self._step, self._seconds, 0.0)
-        self._probes_done = math.floor(self._progress() * self._engine.settings.num_probes) + 1
+        position = checkpoint.load(path, self._objective, self._optimizer, self._ema)
+        self._step, self._seconds = position.step, position.seconds
+        self._journal.goes_on(self._step, self._seconds, self._progress(), position.figures)
 
     def announce(self) -> None:
         """Tell the listeners what is about to run."""
         facts = {
             "device": str(self._fabric.device),
+            **({"processes": str(self._engine.processes.count)} if self._engine.processes.count > 1 else {}),
             "precision": f"{self._numbers.precision} ({self._numbers.reason})",
             "length": self._engine.budget.describe(),
             **self._engine.run,
         }
-        for listener in self._engine.listeners:
-            listener.started(self._step, facts)
+        self._journal.started(self._step, facts)
+
+    def finish(self) -> None:
+        """Training ended, well or not."""
+        self._journal.finished()
 
     def train(self, stream: Iterator[Views], interrupt: Interrupt) -> None:
         """Step until the budget is used up."""
-        self._model.train()
+        self._objective.train()
         self._probe_when_due()
         while self._progress() < 1:
             with self._timed():
-                lr, decay = set_rates(self._optimizer.optimizer, self._engine.settings, self._progress())
+                lr, decay = set_rates(self._optimizer, self._engine.settings, self._progress())
                 losses, grad_norm = self._optimise(stream)
                 self._step += 1
-            spread_now = float(spread(losses.embeddings))
-            self._watch.check(self._step, losses, grad_norm)
-            self._doubt(losses, spread_now)
-            with self._timed():
                 self._objective.after_step(self._progress())
                 if self._ema is not None:
                     self._ema.update(self._objective.trunk, self._step)
+            said = self._agree(losses)
+            self._judge(said, grad_norm)
             if self._step % self._engine.settings.log_every == 0 or self._progress() >= 1:
-                rates = {"lr": lr, "weight_decay": decay, "grad_norm": grad_norm, "spread": spread_now}
-                self._log(losses, rates)
+                self._log(said, {"lr": lr, "weight_decay": decay, "grad_norm": grad_norm})
             self._probe_when_due()
             self._save_when_due(interrupt)
         self._save()
 
     def outcome(self) -> Outcome:
         """What the run leaves."""
-        kept = self._ema.module if self._ema is not None else self._objective.kept
-        return Outcome(kept.cpu().eval(), self._step, self._seconds, dict(self._figures))
+        return Outcome(self._kept().cpu().eval(), self._step, self._seconds, dict(self._journal.figures))
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -207,13 +219,15 @@ class _Session:
     def _optimise(self, stream: Iterator[Views]) -> tuple[Losses, float]:
         """One optimiser step; returns the last pass's losses and the norm of the whole gradient."""
         settings = self._engine.settings
+        # Dropped paths differ between the rows of a batch, so also between processes.
+        torch.manual_seed(derive(self._engine.seed, "step", self._step, self._engine.processes.rank))
         for _ in range(settings.accumulate - 1):
-            with self._fabric.no_backward_sync(self._model):
+            with self._parallel.adding_up(last=False):
                 self._accumulate(stream)
-        losses = self._accumulate(stream)
-        limit = settings.clip_norm or math.inf
-        norm = self._fabric.clip_gradients(self._model, self._optimizer, max_norm=limit, error_if_nonfinite=False)
-        grad_norm = float(norm) if isinstance(norm, Tensor) else math.nan
+        with self._parallel.adding_up(last=True):
+            losses = self._accumulate(stream)
+        self._parallel.join_gradients()
+        grad_norm = clip(self._objective, settings.clip_by, settings.clip_norm, not self._parallel.holds_all)
         if math.isfinite(grad_norm):
             # Weights that a broken gradient has touched cannot be saved any more.
             self._optimizer.step()
@@ -223,64 +237,92 @@ class _Session:
     def _accumulate(self, stream: Iterator[Views]) -> Losses:
         """Add the gradient of one batch."""
         asked = time.perf_counter()
-        batch = self._fabric.to_device(next(stream))
+        batch = self._fabric.to_device(self._next(stream))
         self._waited += time.perf_counter() - asked
-        losses: Losses = self._model(batch, self._progress())
-        self._fabric.backward(losses.total / self._engine.settings.accumulate)
+        with self._fabric.autocast():
+            losses = self._parallel.forward(batch, self._progress())
+        (losses.total / self._engine.settings.accumulate).backward()
         return losses
 
-    def _log(self, losses: Losses, rates: Mapping[str, float]) -> None:
-        settings = self._engine.settings
-        step, seconds, waited = self._last_log
-        lasted = max(self._seconds - seconds, 1e-9)
-        pictures = (self._step - step) * settings.batch_size * settings.accumulate
-        figures = {
-            "loss": float(losses.total.detach()),
-            **{name: float(value) for name, value in losses.terms.items()},
-            **rates,
-            "images_per_second": pictures / lasted,
-            "waiting_for_data": (self._waited - waited) / lasted,
-        }
-        self._figures |= figures
-        self._last_log = (self._step, self._seconds, self._waited)
-        event = StepEvent(self._step, self._seconds, min(self._progress(), 1.0), figures)
-        for listener in self._engine.listeners:
-            listener.stepped(event)
+    def _next(self, stream: Iterator[Views]) -> Views:
+        """The next batch, or the end of all processes where one of them has none."""
+        batch, error = None, None
+        try:
+            batch = next(stream)
+        except (ChiasmError, OSError) as failure:
+            error = failure
+        self._engine.processes.fail_together(error)
+        if batch is None:
+            raise RuntimeError("batches must not end")
+        return batch
 
-    def _doubt(self, losses: Losses, spread_now: float) -> None:
-        """Warn of a representation that looks wrong; a doubt that lasts ends the run."""
-        terms = {name: float(value) for name, value in losses.terms.items()}
-        doubt = one_vector(spread_now) or self._objective.doubt(terms)
-        warning = self._watch.weigh(self._step, self._progress(), doubt)
+    def _agree(self, losses: Losses) -> _Said:
+        """What all processes say about the step that they have just done."""
+        processes = self._engine.processes
+        values = (losses.total, spread(losses.embeddings), *losses.terms.values())
+        own = torch.stack([value.detach().float() for value in values]).tolist()
+        sums = processes.sums([*own, self._seconds if processes.is_first else 0.0])
+        total, spread_now, *terms = (torch.tensor(value / processes.count) for value in sums[:-1])
+        self._seconds = sums[-1]
+        return _Said(Losses(total, losses.embeddings, dict(zip(losses.terms, terms, strict=True))), float(spread_now))
+
+    def _judge(self, said: _Said, grad_norm: float) -> None:
+        """Warn of what looks wrong; what is broken, or looks wrong for long, ends the run."""
+        terms = {name: float(value) for name, value in said.losses.terms.items()}
+        try:
+            self._watch.check(self._step, said.losses, grad_norm)
+            doubt = one_vector(said.spread) or self._objective.doubt(terms)
+            warning = self._watch.weigh(self._step, self._progress(), doubt)
+        except TrainingStoppedError as error:
+            raise self._engine.processes.in_unison(error) from None
         if warning is not None:
-            for listener in self._engine.listeners:
-                listener.warned(self._step, warning)
+            self._journal.warned(self._step, warning)
+
+    def _log(self, said: _Said, rates: Mapping[str, float]) -> None:
+        losses, settings = said.losses, self._engine.settings
+        terms = {name: float(value) for name, value in losses.terms.items()}
+        figures = {"loss": float(losses.total), **terms, **rates, "spread": said.spread}
+        pictures = settings.batch_size * settings.accumulate
+        self._journal.stepped(self._step, self._seconds, self._waited, pictures, self._progress(), figures)
 
     def _probe_when_due(self) -> None:
-        """Look in at progress 0, 1/n, 2/n ... 1."""
-        due = math.floor(min(self._progress(), 1.0) * self._engine.settings.num_probes)
-        if not self._engine.probes or not self._engine.settings.num_probes or due < self._probes_done:
-            return
-        self._probes_done = due + 1
-        trunk = self._ema.module if self._ema is not None else self._objective.kept
-        was_training = trunk.training
-        trunk.eval()
+        if self._engine.probes and self._journal.look_is_due(self._progress()):
+            trunk = self._kept()
+            figures = self._engine.processes.first(lambda: self._look(trunk))
+            self._journal.probed(self._step, self._seconds, figures)
+
+    def _look(self, trunk: Trunk) -> dict[str, float]:
+        """Figures of all probes."""
+        was_training, device = trunk.training, next(trunk.parameters()).device
+        trunk.eval().to(self._fabric.device)
         figures: dict[str, float] = {}
         with torch.inference_mode(), self._fabric.autocast():
             for probe in self._engine.probes:
                 figures |= probe(trunk)
-        trunk.train(was_training)
-        self._figures |= figures
-        for listener in self._engine.listeners:
-            listener.probed(ProbeEvent(self._step, self._seconds, figures))
+        trunk.train(was_training).to(device)
+        return figures
+
+    def _kept(self) -> Trunk:
+        """The trunk to keep, whole in the first process."""
+        if self._ema is None and self._parallel.holds_all:
+            return self._objective.kept
+        state = self._ema.averages if self._ema is not None else self._objective.kept.state_dict()
+        self._plain.load_state_dict({name: whole(value) for name, value in state.items()})
+        return self._plain
 
     def _save_when_due(self, interrupt: Interrupt) -> None:
-        if interrupt.asked:
+        processes = self._engine.processes
+        asked = [float(interrupt.asked == name) for name in _SIGNALS]
+        late = time.monotonic() - self._saved_at > 60 * self._engine.settings.checkpoint_minutes
+        *heard, due = processes.sums([*asked, float(late and processes.is_first)])
+        signals = [name for name, number in zip(_SIGNALS, heard, strict=True) if number]
+        if signals:
             path = self._save()
-            raise InterruptedRunError(
-                "an undisturbed run", f"{interrupt.asked} came at step {self._step}", f"go on with --resume from {path}"
+            came = f"{signals[0]} came at step {self._step}"
+            raise processes.in_unison(
+                InterruptedRunError("an undisturbed run", came, f"go on with --resume from {path}")
             )
-        if time.monotonic() - self._saved_at > 60 * self._engine.settings.checkpoint_minutes:
+        if due:
             self._save()
 
     def _save(self) -> Path:
@@ -290,9 +332,10 @@ class _Session:
             seconds=self._seconds,
             run=self._engine.run,
             length=self._engine.budget.describe(),
-            figures=self._figures,
+            figures=self._journal.figures,
         )
-        checkpoint.save(path, position, self._objective, self._optimizer.optimizer, self._ema)
+        tensors = checkpoint.gathered(self._objective, self._optimizer, self._ema)
+        self._engine.processes.first(lambda: checkpoint.save(path, position, tensors))
         self._saved_at = time.monotonic()
         return path
 

@@ -82,6 +82,8 @@ def run(words: list[str]) -> int:
     try:
         _call(words)
     except ChiasmError as error:
+        if error.told:
+            return error.exit_code
         return _complain("\n".join(filter(None, [str(error), error.details])), error.exit_code)
     except KeyboardInterrupt:
         return _complain("interrupted.", INTERRUPTED)
@@ -186,7 +188,8 @@ def _with_output(function: Callable[..., BaseModel], words: Sequence[str]) -> Ca
     def command(*args: Any, json: bool = False, **kwargs: Any) -> None:
         with contextlib.nullcontext() if reports else _pictures_told(told):
             answer = bound(*args, **kwargs)
-        show(answer, json, Output())
+        if _speaks():
+            show(answer, json, Output())
 
     signature = inspect.signature(bound)
     hint = Annotated[bool, Parameter(help="print the answer as JSON, for programs.", negative=())]
@@ -197,6 +200,11 @@ def _with_output(function: Callable[..., BaseModel], words: Sequence[str]) -> Ca
     command.__doc__ = function.__doc__
     command.__name__ = function.__name__
     return command
+
+
+def _speaks() -> bool:
+    """Whether this process shows answers: of several that a launcher started for one run, only the first does."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 @contextlib.contextmanager

@@ -52,9 +52,9 @@ def test_average_follows_the_formula():
         momentum = min(0.6, step / (step + 10))
         expected = momentum * expected + (1 - momentum) * layer.weight.detach()
         ema.update(layer, step)
-    assert torch.allclose(ema.module.weight, expected)
-    assert ema.module.count == 19
-    assert not ema.module.weight.requires_grad
+    assert torch.allclose(ema.averages["weight"], expected)
+    assert ema.averages["count"] == 19
+    assert not ema.averages["weight"].requires_grad
 
 
 def test_spread_is_one_for_even_and_zero_for_equal_vectors():
