@@ -38,7 +38,7 @@ def steps_per_second(seconds: float) -> float:
     batch = Views(images, torch.arange(BATCH))
     num_steps, began = -1, 0.0
     while num_steps < 0 or time.perf_counter() - began < seconds:
-        objective(batch).total.backward()
+        objective(batch, 0.0).total.backward()
         optimizer.step()
         optimizer.zero_grad()
         num_steps += 1

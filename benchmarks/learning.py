@@ -1,0 +1,136 @@
+"""What each objective teaches the same small trunk in the same time: k-NN and linear probe, several seeds.
+
+Every run is the command that a person would type, one after the other, so that all have the machine for themselves.
+What is there already is not trained again, so the benchmark can be stopped and started; `--print` only shows the table.
+
+    python benchmarks/learning.py --train cifar10_shards --test cifar10 --out runs/learning
+        [--objectives simclr moco-v3 dino dinov2 mae supervised] [--minutes 4] [--seeds 3] [-- --trunk.patch-size 4 ...]
+
+Options after `--` go to every training command. The baselines are a trunk of the same settings that never learned, and
+raw pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+OBJECTIVES = ("simclr", "moco-v3", "dino", "dinov2", "mae", "supervised")
+UNTRAINED, RAW = "untrained", "raw-pixels"
+
+
+def chiasm(*words: str) -> Any:
+    """Run a command; its JSON answer."""
+    line = [sys.executable, "-m", "chiasm", *words, "--json"]
+    done = subprocess.run(line, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(words)}\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def trained(name: str, seed: int, options: argparse.Namespace) -> Path:
+    """The folder of a finished run, made now unless it is there."""
+    folder = options.out / f"{name}-{seed}"
+    if (folder / "model.safetensors").exists():
+        return folder
+    begun = (folder / "checkpoint.safetensors").exists()
+    length = ["--minutes", f"{options.minutes:g}"]
+    recipe, more = name, list(options.more)
+    if name == UNTRAINED:
+        # One step at a rate that moves nothing: the weights are those that every run begins with.
+        recipe, length = "simclr", ["--steps", "1"]
+        more += ["--engine.lr", "1e-30", "--engine.weight-decay", "0", "--engine.final-weight-decay", "0"]
+    words = ["train", recipe, "--data", options.train, "--out", str(folder), *length, "--seed", str(seed), *more]
+    if name == "distillation":
+        words += ["--teacher", str(trained(options.teacher, seed, options))]
+    chiasm(*words, "--engine.num-probes", "0", *(["--resume"] if begun else []))
+    return folder
+
+
+def scores(model: str, options: argparse.Namespace) -> dict[str, float]:
+    """k-NN and linear accuracy of one model."""
+    return {
+        how: chiasm("evaluate", how, model, "--data", options.test)["scores"]["accuracy"]["value"]
+        for how in ("knn", "linear")
+    }
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Train and judge what is missing from the results, a line of JSON for each run."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    known = {(row["name"], row["seed"]) for row in results(options.out)}
+    wanted = [(RAW, 0), *((name, seed) for seed in range(options.seeds) for name in (UNTRAINED, *options.objectives))]
+    for name, seed in wanted:
+        if (name, seed) in known:
+            continue
+        row: dict[str, Any] = {"name": name, "seed": seed}
+        if name == RAW:
+            row |= scores(RAW, options)
+        else:
+            folder = trained(name, seed, options)
+            row |= scores(str(folder), options) | learning(folder)
+        with (options.out / "results.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
+
+
+def learning(folder: Path) -> dict[str, float]:
+    """Steps, and pictures per second at the median of the log."""
+    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    steps = [event for event in events if event["event"] == "step"]
+    speeds = sorted(step["images_per_second"] for step in steps)
+    return {"steps": steps[-1]["step"], "images_per_second": speeds[len(speeds) // 2]}
+
+
+def results(folder: Path) -> list[dict[str, Any]]:
+    """What was measured so far."""
+    path = folder / "results.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Means over seeds with their standard deviations, as Markdown."""
+    lines = ["| | k-NN | linear probe | steps | pictures/s | seeds |", "|---|---|---|---|---|---|"]
+    for name in dict.fromkeys(row["name"] for row in rows):
+        of_name = [row for row in rows if row["name"] == name]
+        cells = [_spread([100 * row[how] for row in of_name]) for how in ("knn", "linear")]
+        cells += [
+            f"{mean(row[key] for row in of_name):.0f}" if key in of_name[0] else ""
+            for key in ("steps", "images_per_second")
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} | {len(of_name)} |")
+    return "\n".join(lines)
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{mean(values):.1f} %" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def main() -> None:
+    words, more = sys.argv[1:], []
+    if "--" in words:
+        words, more = words[: words.index("--")], words[words.index("--") + 1 :]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", required=True)
+    parser.add_argument("--test", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--objectives", nargs="+", default=OBJECTIVES)
+    parser.add_argument("--teacher", default="simclr", help="the objective whose trunk teaches in distillation")
+    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--print", action="store_true", dest="only_print")
+    options = parser.parse_args(words)
+    options.more = more
+    if not options.only_print:
+        measure(options)
+    print(table(results(options.out)))
+
+
+if __name__ == "__main__":
+    main()
