@@ -64,6 +64,13 @@ class MeanPatches(Pool):
         return features.patches.mean(dim=1)
 
 
+class ClassOrMean(Pool):
+    """The class token where the trunk has one, the mean of the patches elsewhere: what serves every trunk."""
+
+    def forward(self, features: Features) -> Float[Tensor, "B D"]:
+        return features.prefix[:, 0] if features.num_class_tokens else features.patches.mean(dim=1)
+
+
 class MeanThenNorm(Pool):
     """The mean of the patches and then a norm, for trunks that end without one.
 
@@ -158,6 +165,15 @@ class ByMean(BaseConfig):
         return MeanPatches(embed_dim)
 
 
+class ByClassOrMean(BaseConfig):
+    """Settings of `ClassOrMean`."""
+
+    kind: Literal["class_or_mean"] = "class_or_mean"
+
+    def build(self, embed_dim: int) -> Pool:
+        return ClassOrMean(embed_dim)
+
+
 class ByMeanThenNorm(BaseConfig):
     """Settings of `MeanThenNorm`.
 
@@ -220,12 +236,12 @@ class Config(BaseConfig):
     """Settings of a pool.
 
     Attributes:
-        by: class_token (default), mean_patches, mean_then_norm, class_and_mean, class_and_register or
-            attention.
+        by: class_token (default), mean_patches, class_or_mean, mean_then_norm, class_and_mean, class_and_register
+            or attention.
     """
 
     by: Annotated[
-        ByClass | ByMean | ByMeanThenNorm | ByBoth | ByClassAndRegister | ByAttention,
+        ByClass | ByMean | ByClassOrMean | ByMeanThenNorm | ByBoth | ByClassAndRegister | ByAttention,
         Field(discriminator="kind"),
         usually("class_token"),
     ] = ByClass()
