@@ -75,6 +75,21 @@ def read_position(path: Path) -> Position:
     return Position(**position)
 
 
+def check_same_run(saved: Mapping[str, str], wanted: Mapping[str, str], path: Path) -> None:
+    """Refuse to resume with other settings than the checkpoint's.
+
+    Raises:
+        InputError: a setting differs.
+    """
+    for key in sorted({*saved, *wanted}):
+        if saved.get(key) != wanted.get(key):
+            raise InputError(
+                f"the settings that {path} was made with",
+                f"{key} was {saved.get(key, 'not set')} and is now {wanted.get(key, 'not set')}",
+                "resume with the same settings, or start a new run in another folder",
+            )
+
+
 def load(path: Path, objective: nn.Module, optimizer: Optimizer, ema: Ema | None) -> Position:
     """Put a run back to where its checkpoint was written.
 

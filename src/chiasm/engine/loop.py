@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 
-from chiasm.core.errors import ChiasmError, InputError, TrainingStoppedError
+from chiasm.core.errors import TrainingStoppedError
 from chiasm.core.protocols import Losses, Objective, Trunk
 from chiasm.core.seeds import derive
 from chiasm.core.views import Views
@@ -137,7 +137,7 @@ class _Session:
         settings = engine.settings
         self._engine = engine
         self._objective = objective
-        self._fabric, self._numbers = open_device(settings, engine.processes)
+        self._fabric, self._numbers = engine.processes.together(lambda: open_device(settings, engine.processes))
         averaged = settings.ema_momentum > 0
         # Where weights lie in parts, or others are kept than those that learn, a plain trunk takes them to be used.
         self._plain = copy.deepcopy(objective.trunk if averaged else objective.kept).requires_grad_(False)
@@ -146,6 +146,8 @@ class _Session:
         self._parallel = placed(objective, self._fabric.device, settings.strategy, engine.processes)
         self._optimizer = make_optimizer(objective.groups(), settings)
         self._ema = Ema(objective.trunk, settings.ema_momentum) if averaged else None
+        # Only the first process has them, but all wait while they look.
+        self._looks = engine.processes.first(lambda: bool(engine.probes))
         self._journal = Journal(engine.listeners, engine.processes, settings.num_probes)
         self._watch = Watch()
         self._step = 0
@@ -162,7 +164,7 @@ class _Session:
     def restore(self) -> None:
         """Go back to where the checkpoint was written."""
         path = self._engine.folder / checkpoint.FILE_NAME
-        _same_run(checkpoint.read_position(path).run, self._engine.run, path)
+        checkpoint.check_same_run(checkpoint.read_position(path).run, self._engine.run, path)
         position = checkpoint.load(path, self._objective, self._optimizer, self._ema)
         self._step, self._seconds = position.step, position.seconds
         self._journal.goes_on(self._step, self._seconds, self._progress(), position.figures)
@@ -237,24 +239,13 @@ class _Session:
     def _accumulate(self, stream: Iterator[Views]) -> Losses:
         """Add the gradient of one batch."""
         asked = time.perf_counter()
-        batch = self._fabric.to_device(self._next(stream))
+        # Where one process has no batch, none goes on.
+        batch = self._fabric.to_device(self._engine.processes.together(lambda: next(stream)))
         self._waited += time.perf_counter() - asked
         with self._fabric.autocast():
             losses = self._parallel.forward(batch, self._progress())
         (losses.total / self._engine.settings.accumulate).backward()
         return losses
-
-    def _next(self, stream: Iterator[Views]) -> Views:
-        """The next batch, or the end of all processes where one of them has none."""
-        batch, error = None, None
-        try:
-            batch = next(stream)
-        except (ChiasmError, OSError) as failure:
-            error = failure
-        self._engine.processes.fail_together(error)
-        if batch is None:
-            raise RuntimeError("batches must not end")
-        return batch
 
     def _agree(self, losses: Losses) -> _Said:
         """What all processes say about the step that they have just done."""
@@ -286,7 +277,7 @@ class _Session:
         self._journal.stepped(self._step, self._seconds, self._waited, pictures, self._progress(), figures)
 
     def _probe_when_due(self) -> None:
-        if self._engine.probes and self._journal.look_is_due(self._progress()):
+        if self._looks and self._journal.look_is_due(self._progress()):
             trunk = self._kept()
             figures = self._engine.processes.first(lambda: self._look(trunk))
             self._journal.probed(self._step, self._seconds, figures)
@@ -338,14 +329,3 @@ class _Session:
         self._engine.processes.first(lambda: checkpoint.save(path, position, tensors))
         self._saved_at = time.monotonic()
         return path
-
-
-def _same_run(saved: Mapping[str, str], wanted: Mapping[str, str], path: Path) -> None:
-    """Refuse to resume with other settings than the checkpoint's."""
-    for key in sorted({*saved, *wanted}):
-        if saved.get(key) != wanted.get(key):
-            raise InputError(
-                f"the settings that {path} was made with",
-                f"{key} was {saved.get(key, 'not set')} and is now {wanted.get(key, 'not set')}",
-                "resume with the same settings, or start a new run in another folder",
-            )

@@ -35,8 +35,7 @@ class ToldElsewhereError(ChiasmError):
 class Processes:
     """How many processes take part in a run, and which of them this is; alone by default.
 
-    Every method with a word of agreement (`first`, `fail_together`, `sums`) must be called by all of them, in the same
-    order.
+    What makes them agree (`first`, `together`, `gathered`, `sums`) must be called by all of them, in the same order.
 
     Attributes:
         rank, count: number of this process, and how many there are.
@@ -69,30 +68,49 @@ class Processes:
                 answers = [work()]
             except (ChiasmError, OSError) as failure:
                 error = failure
-        self.fail_together(error)
+        self._fail_together(error)
         box = [answers]
         distributed.broadcast_object_list(box, 0)
         return box[0][0]
 
-    def fail_together(self, error: ChiasmError | OSError | None) -> None:
-        """Go on only if no process has an error.
+    def together(self, work: Callable[[], AnswerT]) -> AnswerT:
+        """Let every process do something, and go on only if that went well in all.
 
         Raises:
-            ChiasmError: the error of this process, or `ToldElsewhereError` for that of another.
-            OSError: the error of this process.
+            ChiasmError: as the work raises in this process, or `ToldElsewhereError` where it failed in another.
+            OSError: as the work raises in this process.
         """
-        if self.count > 1:
-            failed = torch.tensor([self.count if error is None else self.rank])
-            distributed.all_reduce(failed, distributed.ReduceOp.MIN)
-            teller = int(failed.item())
-            if teller == self.count:
-                return
-            code = torch.tensor([error.exit_code if isinstance(error, ChiasmError) else 2])
-            distributed.broadcast(code, teller)
-            if teller != self.rank:
-                raise ToldElsewhereError(teller, int(code.item()))
-        if error is not None:
-            raise error
+        if self.count == 1:
+            return work()
+        answers: list[AnswerT] = []
+        error = None
+        try:
+            answers = [work()]
+        except (ChiasmError, OSError) as failure:
+            error = failure
+        self._fail_together(error)
+        return answers[0]
+
+    def _fail_together(self, error: ChiasmError | OSError | None) -> None:
+        """Go on only if no process has an error; the first of those that have one tells it."""
+        failed = torch.tensor([self.count if error is None else self.rank])
+        distributed.all_reduce(failed, distributed.ReduceOp.MIN)
+        teller = int(failed.item())
+        if teller == self.count:
+            return
+        code = torch.tensor([error.exit_code if isinstance(error, ChiasmError) else 2])
+        distributed.broadcast(code, teller)
+        if error is None or teller != self.rank:
+            raise ToldElsewhereError(teller, int(code.item()))
+        raise error
+
+    def gathered(self, answer: AnswerT) -> list[AnswerT]:
+        """What each process says, in their order."""
+        if self.count == 1:
+            return [answer]
+        answers: list[AnswerT] = [answer] * self.count
+        distributed.all_gather_object(answers, answer)
+        return answers
 
     def in_unison(self, error: ChiasmError) -> ChiasmError:
         """An error that all processes are about to raise alike; only the first one's is told."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +13,20 @@ import torch
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import Record
-from chiasm.core.protocols import ObjectiveConfig, TrunkConfig
+from chiasm.core.protocols import Objective, ObjectiveConfig, TrunkConfig
 from chiasm.core.seeds import derive
+from chiasm.core.views import ViewSpec
 from chiasm.data.cache import Cached
 from chiasm.data.processors import num_processors
 from chiasm.data.skipped import Skipped
 from chiasm.data.views import ViewLoader
 from chiasm.engine.budget import Budget, Minutes, Steps, described
 from chiasm.engine.checkpoint import FILE_NAME, read_position
+from chiasm.engine.device import wants_gpu
 from chiasm.engine.events import Listener
 from chiasm.engine.logs import JsonLines, TensorBoard
-from chiasm.engine.loop import Engine, Outcome
+from chiasm.engine.loop import Engine, Outcome, Probe
+from chiasm.engine.processes import Processes, joined
 from chiasm.engine.settings import Settings
 from chiasm.heads import pool
 from chiasm.models import encoder
@@ -104,31 +108,57 @@ class Pretraining:
             TrainingStoppedError: the loss is not finite or the representation collapsed.
             InterruptedRunError: the run was stopped from outside and can be resumed.
         """
-        with run_folder(self.out, self.resume) as goes_on:
-            return self._run(goes_on)
+        with ExitStack() as stack:
+            processes = stack.enter_context(joined(wants_gpu(self.engine)))
+            goes_on = processes.first(lambda: stack.enter_context(run_folder(self.out, self.resume)))
+            return self._run(processes, goes_on)
 
-    def _run(self, goes_on: bool) -> TrainingReport:
-        budget = self._budget(goes_on)
+    def _run(self, processes: Processes, goes_on: bool) -> TrainingReport:
+        budget = processes.first(lambda: self._budget(goes_on))
+        objective = processes.together(self._objective)
+        skipped = Skipped(self.out / SKIPPED)
+        batches = processes.together(lambda: self._batches(objective.views(), skipped, processes))
+        probes: list[Probe] = []
+        processes.first(lambda: probes.extend(self._probes(objective.trunk.image_size)))
+        engine = Engine(
+            settings=self.engine,
+            budget=budget,
+            folder=self.out,
+            listeners=[*self.listeners, *self._logs()],
+            probes=probes,
+            run=self._identity(),
+            seed=self.seed,
+            processes=processes,
+        )
+        outcome = engine.fit(objective, batches, goes_on)
+        processes.together(skipped.finish)
+        broken = {key for keys in processes.gathered([key for key, _ in skipped.entries]) for key in keys}
+        return processes.first(lambda: self._keep(outcome, len(broken)))
+
+    def _objective(self) -> Objective:
+        """Trunk and heads as they begin, the same in all processes."""
         torch.manual_seed(derive(self.seed, "weights"))
         trunk = self.trunk.build()
         if self.start is not None:
             self.start.fill(trunk)
-        objective = self.objective.build(trunk)
-        skipped = Skipped(self.out / SKIPPED)
-        batches = ViewLoader(
-            Cached(self.data, CACHE_BYTES),
-            objective.views(),
+        return self.objective.build(trunk)
+
+    def _batches(self, views: Sequence[ViewSpec], skipped: Skipped, processes: Processes) -> ViewLoader:
+        """This process's rows of the batches; processes of one machine share its processors and memory."""
+        return ViewLoader(
+            Cached(self.data, CACHE_BYTES // processes.local_count),
+            views,
             self.engine.batch_size,
             self.seed,
-            num_processors(),
+            max(1, num_processors() // processes.local_count),
             skipped,
+            rank=processes.rank,
+            num_ranks=processes.count,
         )
+
+    def _probes(self, image_size: int) -> list[OnlineKnn]:
         splits = self.probe or labelled_splits(self.data, self.seed)
-        probes = [OnlineKnn(splits, self.pooling, trunk.image_size, self.seed)] if splits else []
-        engine = Engine(self.engine, budget, self.out, [*self.listeners, *self._logs()], probes, self._identity())
-        outcome = engine.fit(objective, batches, goes_on)
-        skipped.finish()
-        return self._keep(outcome, skipped.count)
+        return [OnlineKnn(splits, self.pooling, image_size, self.seed)] if splits else []
 
     def _budget(self, goes_on: bool) -> Budget:
         if self.steps is not None and self.minutes is not None:
@@ -162,7 +192,7 @@ class Pretraining:
             "trunk": f"{self.trunk.family} {summary(self.trunk)}",
             "start": "random weights" if self.start is None else self.start.name,
             "objective": summary(self.objective),
-            "engine": summary(self.engine),
+            "engine": summary(self.engine.decisive()),
             "seed": str(self.seed),
         }
 
