@@ -45,7 +45,7 @@ class MaskedPixels(Objective):
         masking = Masking(how=self._mask, grid=self._grid)
         return (ViewSpec(size_px=size_px, min_area=area, jitter=None, grey=0.0, blur=None, masking=masking),)
 
-    def collapsed(self, terms: Mapping[str, float]) -> str | None:
+    def doubt(self, terms: Mapping[str, float]) -> str | None:
         """Whether the answer is the same for everything that is hidden."""
         explained = terms["explained"]
         if explained >= LEAST_EXPLAINED:
