@@ -15,7 +15,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from chiasm.core.errors import InputError
+from chiasm.core.errors import InputError, TrainingStoppedError
 from chiasm.core.tensors import read_metadata, read_tensors, write_tensors
 from chiasm.engine.ema import Ema
 from chiasm.engine.parallel import like, whole
@@ -57,7 +57,16 @@ def save(path: Path, position: Position, tensors: Mapping[str, Tensor]) -> None:
 
     Raises:
         InputError: the disk is full or cannot be written.
+        TrainingStoppedError: a number is not finite; the next step would have told, but nothing could be resumed then.
     """
+    for name, value in tensors.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise TrainingStoppedError(
+                "finite numbers to keep",
+                f"after step {position.step} {name} holds others, though loss and gradient were finite (the step was "
+                "too long)",
+                "lower --engine.lr and start again elsewhere",
+            )
     write_tensors(path, tensors, {"position": json.dumps(asdict(position))})
 
 
@@ -69,10 +78,11 @@ def read_position(path: Path) -> Position:
     """
     if not path.exists():
         raise InputError(f"a checkpoint to resume from at {path}", "there is none", "start without --resume")
-    position = json.loads(read_metadata(path).get("position", "null"))
-    if position is None:
-        raise InputError(f"a checkpoint at {path}", "it does not say where the run stood", "start again without it")
-    return Position(**position)
+    try:
+        return Position(**json.loads(read_metadata(path)["position"]))
+    except (KeyError, TypeError, json.JSONDecodeError):
+        came = "it does not say where the run stood"
+        raise InputError(f"a checkpoint at {path}", came, "start again without it") from None
 
 
 def check_same_run(saved: Mapping[str, str], wanted: Mapping[str, str], path: Path) -> None:
