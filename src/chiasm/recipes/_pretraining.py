@@ -1,11 +1,11 @@
-"""What all label-free recipes share: trunk, objective, source and engine meet, and leave an artefact."""
+"""What all training recipes share: trunk, objective, source and engine meet, and leave an artefact."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ import torch
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import Record
-from chiasm.core.protocols import Objective, ObjectiveConfig, TrunkConfig
+from chiasm.core.protocols import Objective, ObjectiveConfig, Trunk, TrunkConfig
 from chiasm.core.seeds import derive
 from chiasm.core.views import ViewSpec
 from chiasm.data.cache import Cached
@@ -63,9 +63,15 @@ class TrainingReport(Record):
     metrics: dict[str, float]
 
 
+def _encoder_alone(pictures: encoder.Encoder, objective: Objective) -> encoder.PictureModel:
+    """What is kept of a run whose heads are thrown away."""
+    del objective
+    return pictures
+
+
 @dataclass(frozen=True, slots=True)
 class Pretraining:
-    """One label-free run, from a source to an artefact.
+    """One run, from a source to an artefact.
 
     Attributes:
         name: of the recipe.
@@ -82,6 +88,11 @@ class Pretraining:
         resume: go on from the checkpoint in `out`, or from the start where a run was stopped before its first.
         probe: labelled pictures for the on-line k-NN.
         listeners: told about the run.
+        wire: puts the objective around the trunk, where its settings alone do not suffice (a teacher).
+        model: the model that is kept, made of an encoder with what was learned and of the objective, whose weights may
+            lie in parts. All processes make it.
+        learns_labels: whether the labels of `data` are learned from; then its pictures are no probe.
+        own: further settings of the recipe, each by the name of its option.
     """
 
     name: str
@@ -98,6 +109,10 @@ class Pretraining:
     resume: bool
     probe: Splits | None
     listeners: Sequence[Listener]
+    wire: Callable[[Trunk], Objective] | None = None
+    model: Callable[[encoder.Encoder, Objective], encoder.PictureModel] = _encoder_alone
+    learns_labels: bool = False
+    own: Mapping[str, str] = field(default_factory=dict)
 
     def run(self) -> TrainingReport:
         """Train and save.
@@ -133,7 +148,8 @@ class Pretraining:
         outcome = engine.fit(objective, batches, goes_on)
         processes.together(skipped.finish)
         broken = {key for keys in processes.gathered([key for key, _ in skipped.entries]) for key in keys}
-        return processes.first(lambda: self._keep(outcome, len(broken)))
+        model = processes.together(lambda: self.model(self._encoder(outcome), objective))
+        return processes.first(lambda: self._keep(model, outcome, len(broken)))
 
     def _objective(self) -> Objective:
         """Trunk and heads as they begin, the same in all processes."""
@@ -141,7 +157,7 @@ class Pretraining:
         trunk = self.trunk.build()
         if self.start is not None:
             self.start.fill(trunk)
-        return self.objective.build(trunk)
+        return (self.wire or self.objective.build)(trunk)
 
     def _batches(self, views: Sequence[ViewSpec], skipped: Skipped, processes: Processes) -> ViewLoader:
         """This process's rows of the batches; processes of one machine share its processors and memory."""
@@ -157,7 +173,7 @@ class Pretraining:
         )
 
     def _probes(self, image_size: int) -> list[OnlineKnn]:
-        splits = self.probe or labelled_splits(self.data, self.seed)
+        splits = self.probe or (None if self.learns_labels else labelled_splits(self.data, self.seed))
         return [OnlineKnn(splits, self.pooling, image_size, self.seed)] if splits else []
 
     def _budget(self, goes_on: bool) -> Budget:
@@ -192,14 +208,19 @@ class Pretraining:
             "trunk": f"{self.trunk.family} {summary(self.trunk)}",
             "start": "random weights" if self.start is None else self.start.name,
             "objective": summary(self.objective),
+            **self.own,
             "engine": summary(self.engine.decisive()),
             "seed": str(self.seed),
         }
 
-    def _keep(self, outcome: Outcome, num_skipped: int) -> TrainingReport:
-        """Save the trunk as an artefact that embeds pictures."""
-        model = encoder.Config(trunk=self.trunk, pool=self.pooling).build()
-        model.trunk.load_state_dict(outcome.trunk.state_dict())
+    def _encoder(self, outcome: Outcome) -> encoder.Encoder:
+        """What embeds pictures, with what was learned."""
+        pictures = encoder.Config(trunk=self.trunk, pool=self.pooling).build()
+        pictures.trunk.load_state_dict(outcome.trunk.state_dict())
+        return pictures
+
+    def _keep(self, model: encoder.PictureModel, outcome: Outcome, num_skipped: int) -> TrainingReport:
+        """Save the model as an artefact."""
         shown = ("loss", "knn_accuracy", "images_per_second", "spread")
         metrics = {name: outcome.figures[name] for name in shown if name in outcome.figures}
         card = Card.now(
@@ -214,7 +235,7 @@ class Pretraining:
         return TrainingReport(
             model=str(self.out),
             objective=self.name,
-            trunk_parameters=sum(parameter.numel() for parameter in model.trunk.parameters()),
+            trunk_parameters=sum(parameter.numel() for parameter in model.encoder.trunk.parameters()),
             steps=outcome.steps,
             minutes=outcome.seconds / 60,
             images_per_second=metrics.get("images_per_second", 0.0),
@@ -227,6 +248,7 @@ class Pretraining:
         words = ["chiasm", "train", self.name.replace("_", "-"), "--data", self.data.name, "--out", str(self.out)]
         if self.start is not None:
             words += ["--start-from", self.start.name]
+        words += [word for name, value in self.own.items() for word in (f"--{name}", value)]
         words += [*options("trunk", self.trunk), *options("objective", self.objective)]
         words += options("engine", self.engine)
         if self.steps is not None:

@@ -1,0 +1,81 @@
+"""Distillation: a small trunk learns, from unlabelled pictures, to give the features of a trained one.
+
+Lab note: see docs/results.md for the figures of the commands named there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chiasm.core.example import Source, Splits
+from chiasm.core.protocols import TrunkConfig
+from chiasm.engine.events import Listener
+from chiasm.engine.settings import Settings
+from chiasm.layers.patch import Convolutions
+from chiasm.models import load_picture_model
+from chiasm.objectives import distillation as method
+from chiasm.recipes._pretraining import Pretraining, TrainingReport
+from chiasm.recipes._sizes import fitted
+from chiasm.recipes._start import Start
+from chiasm.trunks import vit
+
+TRUNK, OBJECTIVE, ENGINE = vit.Config(), method.Config(), Settings()
+USUAL = {"stem": Convolutions()}
+
+
+def distillation(
+    data: Source,
+    out: Path,
+    *,
+    teacher: str,
+    trunk: TrunkConfig = TRUNK,
+    objective: method.Config = OBJECTIVE,
+    engine: Settings = ENGINE,
+    steps: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    start_from: str | None = None,
+    resume: bool = False,
+    probe: Splits | None = None,
+    listeners: Sequence[Listener] = (),
+) -> TrainingReport:
+    """Train a trunk without labels to see what another one sees.
+
+    Args:
+        data: pictures to learn from: a folder, a table, shards, or `world:train?size=64`.
+        out: new folder for the run: model, card, log, checkpoint.
+        teacher: the model that is learned from: a folder, a file or a public name. It sees every view at its own size.
+        trunk: what learns; sizes of pictures and patches are chosen from the data unless given. `--trunk.family` names
+            another kind.
+        objective: how it learns.
+        engine: the loop.
+        steps: length of the run in optimiser steps.
+        minutes: length of the run in minutes of training; 30 when neither is given.
+        seed: of weights, order and augmentation.
+        start_from: a model whose trunk is trained further: a folder, a file or a public name; its settings are kept
+            but for those that are given.
+        resume: go on from the checkpoint in `out`; the teacher is not in it and must be there still.
+        probe: labelled pictures for the on-line k-NN; by default labelled pictures of `data`, where it has any.
+        listeners: told about the run as it goes.
+    """
+    start = Start(start_from) if start_from is not None else None
+    known = load_picture_model(teacher).encoder
+    return Pretraining(
+        name="distillation",
+        data=data,
+        out=out,
+        trunk=fitted(trunk, data, USUAL) if start is None else start.settings(trunk, needs={}),
+        start=start,
+        objective=objective,
+        pooling=objective.pool,
+        engine=engine,
+        steps=steps,
+        minutes=minutes,
+        seed=seed,
+        resume=resume,
+        probe=probe,
+        listeners=listeners,
+        wire=lambda student: method.Distillation(student, method.Teacher(known.trunk, known.pool), objective),
+        own={"teacher": teacher},
+    ).run()
