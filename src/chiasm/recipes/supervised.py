@@ -16,7 +16,6 @@ from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Splits
 from chiasm.core.protocols import Objective, TrunkConfig
 from chiasm.engine.events import Listener
-from chiasm.engine.parallel import whole
 from chiasm.engine.settings import Settings
 from chiasm.heads import classes
 from chiasm.layers.patch import Convolutions
@@ -120,4 +119,8 @@ def _classifier(pictures: encoder.Encoder, learned: Objective, names: tuple[str,
 
 
 def _whole(part: nn.Module) -> dict[str, Tensor]:
-    return {name: whole(value) for name, value in part.state_dict().items()}
+    """Weights of a part of the objective, of which a process may hold shards; all processes ask for them."""
+    # Asked of the tensor, since to import the type of shards takes a second.
+    return {
+        name: getattr(value, "full_tensor", lambda value=value: value)() for name, value in part.state_dict().items()
+    }
