@@ -1,7 +1,6 @@
-"""`python -m chiasm`, where the command is not on the path."""
-
-from __future__ import annotations
+"""`python -m chiasm`; a launcher starts several of it: `torchrun --nproc-per-node 2 -m chiasm train ...`."""
 
 from chiasm.surfaces.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

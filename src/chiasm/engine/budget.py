@@ -45,7 +45,7 @@ class Minutes:
         return f"{self.minutes:.12g} minutes"
 
 
-def described(words: str) -> Budget:
+def described(words: str) -> Steps | Minutes:
     """The budget that `describe` put into these words."""
     number, unit = words.split()
     return Steps(int(number)) if unit == "steps" else Minutes(float(number))

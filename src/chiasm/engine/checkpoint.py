@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from chiasm.core.errors import InputError, TrainingStoppedError
 from chiasm.core.tensors import read_metadata, read_tensors, write_tensors
 from chiasm.engine.ema import Ema
-from chiasm.engine.parallel import like, whole
+from chiasm.engine.parallel import Parallel
 
 FILE_NAME = "checkpoint.safetensors"
 
@@ -42,14 +42,14 @@ class Position:
     figures: Mapping[str, float]
 
 
-def gathered(objective: nn.Module, optimizer: Optimizer, ema: Ema | None) -> dict[str, Tensor]:
+def gathered(objective: nn.Module, optimizer: Optimizer, ema: Ema | None, parallel: Parallel) -> dict[str, Tensor]:
     """All tensors of a run, whole; all its processes must ask for them."""
     tensors = {f"objective.{name}": value for name, value in objective.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
     if ema is not None:
         tensors |= {f"ema.{name}": value for name, value in ema.averages.items()}
-    return {name: whole(value) for name, value in tensors.items()}
+    return {name: parallel.whole(value) for name, value in tensors.items()}
 
 
 def save(path: Path, position: Position, tensors: Mapping[str, Tensor]) -> None:
@@ -100,24 +100,30 @@ def check_same_run(saved: Mapping[str, str], wanted: Mapping[str, str], path: Pa
             )
 
 
-def load(path: Path, objective: nn.Module, optimizer: Optimizer, ema: Ema | None) -> Position:
+def load(path: Path, objective: nn.Module, optimizer: Optimizer, ema: Ema | None, parallel: Parallel) -> Position:
     """Put a run back to where its checkpoint was written.
+
+    Args:
+        path: of the file.
+        objective, optimizer, ema: of the run, filled in place.
+        parallel: how their tensors lie on the processes.
 
     Raises:
         InputError: there is no checkpoint, it is damaged, or it belongs to another model.
     """
     position = read_position(path)
     tensors = read_tensors(path)
-    _fill(objective, _under(tensors, "objective."), path)
+    _fill(objective, _under(tensors, "objective."), path, parallel)
     if ema is not None:
-        ema.restore(_under(tensors, "ema."))
+        saved = _under(tensors, "ema.")
+        for name, value in ema.averages.items():
+            value.copy_(parallel.laid(saved[name], value))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _under(tensors, "optimizer.").items():
         index, key = name.split(".", 1)
         # Counters are numbers; all else lies on the processes as the parameter does.
-        laid = like(value, parameters[int(index)]) if value.ndim else value
-        state.setdefault(int(index), {})[key] = laid
+        state.setdefault(int(index), {})[key] = parallel.laid(value, parameters[int(index)]) if value.ndim else value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     return position
 
@@ -126,9 +132,9 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path, parallel: Parallel) -> None:
     own = module.state_dict()
-    laid = {name: like(value, own[name]) if name in own else value for name, value in tensors.items()}
+    laid = {name: parallel.laid(value, own[name]) if name in own else value for name, value in tensors.items()}
     try:
         module.load_state_dict(laid)
     except RuntimeError as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, distributed, nn
 
-from chiasm.engine.parallel import local
+from chiasm.engine.parallel import Parallel
 from chiasm.engine.settings import ClipBy
 
 _GROUPS: dict[ClipBy, Callable[[str], str]] = {
@@ -23,21 +23,21 @@ _GROUPS: dict[ClipBy, Callable[[str], str]] = {
 
 
 @torch.no_grad()
-def clip(objective: nn.Module, by: ClipBy, limit: float, sharded: bool) -> float:
+def clip(objective: nn.Module, by: ClipBy, limit: float, parallel: Parallel) -> float:
     """Shorten gradients in place, without a loop over tensors on the way; returns the norm of the whole before that.
 
     Args:
         objective: whose gradients.
         by: what has a norm of its own: all together, each direct part of the objective, or each parameter.
         limit: longest norm that stays as it is; 0 shortens nothing.
-        sharded: whether each process holds only a part of each gradient.
+        parallel: how gradients lie on the processes.
     """
     named = [(name, weight.grad) for name, weight in objective.named_parameters() if weight.grad is not None]
     if not named:
         return 0.0
-    gradients = [local(gradient) for _, gradient in named]
+    gradients = [parallel.own(gradient) for _, gradient in named]
     squares = torch.stack(torch.ops.aten._foreach_norm(gradients, 2)).float().square()
-    if sharded:
+    if not parallel.holds_all:
         distributed.all_reduce(squares)
     if limit:
         groups = [_GROUPS[by](name) for name, _ in named]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from chiasm.engine.parallel import like
 from chiasm.ops.averages import move_towards
 
 
@@ -36,8 +33,3 @@ class Ema:
         for name, value in self.averages.items():
             if not value.is_floating_point():
                 value.copy_(theirs[name])
-
-    def restore(self, averages: Mapping[str, Tensor]) -> None:
-        """Go back to averages that were saved, whole."""
-        for name, value in self.averages.items():
-            value.copy_(like(averages[name], value))

@@ -32,7 +32,7 @@ from chiasm.engine.events import Listener
 from chiasm.engine.interrupt import Interrupt, InterruptedRunError
 from chiasm.engine.journal import Journal
 from chiasm.engine.optimizer import make_optimizer, set_rates
-from chiasm.engine.parallel import placed, whole
+from chiasm.engine.parallel import placed
 from chiasm.engine.processes import Processes
 from chiasm.engine.recompute import recompute_blocks
 from chiasm.engine.settings import Settings
@@ -165,7 +165,7 @@ class _Session:
         """Go back to where the checkpoint was written."""
         path = self._engine.folder / checkpoint.FILE_NAME
         checkpoint.check_same_run(checkpoint.read_position(path).run, self._engine.run, path)
-        position = checkpoint.load(path, self._objective, self._optimizer, self._ema)
+        position = checkpoint.load(path, self._objective, self._optimizer, self._ema, self._parallel)
         self._step, self._seconds = position.step, position.seconds
         self._journal.goes_on(self._step, self._seconds, self._progress(), position.figures)
 
@@ -229,7 +229,7 @@ class _Session:
         with self._parallel.adding_up(last=True):
             losses = self._accumulate(stream)
         self._parallel.join_gradients()
-        grad_norm = clip(self._objective, settings.clip_by, settings.clip_norm, not self._parallel.holds_all)
+        grad_norm = clip(self._objective, settings.clip_by, settings.clip_norm, self._parallel)
         if math.isfinite(grad_norm):
             # Weights that a broken gradient has touched cannot be saved any more.
             self._optimizer.step()
@@ -298,7 +298,7 @@ class _Session:
         if self._ema is None and self._parallel.holds_all:
             return self._objective.kept
         state = self._ema.averages if self._ema is not None else self._objective.kept.state_dict()
-        self._plain.load_state_dict({name: whole(value) for name, value in state.items()})
+        self._plain.load_state_dict({name: self._parallel.whole(value) for name, value in state.items()})
         return self._plain
 
     def _save_when_due(self, interrupt: Interrupt) -> None:
@@ -325,7 +325,7 @@ class _Session:
             length=self._engine.budget.describe(),
             figures=self._journal.figures,
         )
-        tensors = checkpoint.gathered(self._objective, self._optimizer, self._ema)
+        tensors = checkpoint.gathered(self._objective, self._optimizer, self._ema, self._parallel)
         self._engine.processes.first(lambda: checkpoint.save(path, position, tensors))
         self._saved_at = time.monotonic()
         return path

@@ -1,7 +1,6 @@
 """How the weights of an objective lie on the processes of a run, and how their gradients become one.
 
-Paper: Li et al., 2020, arXiv 2006.15704 (copies that average gradients while they are computed, PyTorch's DDP); Zhao et
-al., 2023, arXiv 2304.11277 (shards, gathered block by block when they are needed, PyTorch's FSDP).
+Paper: Li et al., 2020, arXiv 2006.15704 (copies that average gradients while they are computed, PyTorch's DDP).
 
 A process's gradient is that of the mean over its own rows; objectives gather what their losses compare, so the average
 over processes is the gradient of the whole batch.
@@ -15,9 +14,6 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from chiasm.core.protocols import Losses, Objective, Trunk
@@ -43,6 +39,19 @@ class Parallel(ABC):
         """Around one of several passes whose gradients add up; only the last of a step needs to be joined."""
         del last
         return nullcontext()
+
+    def whole(self, tensor: Tensor) -> Tensor:
+        """The full tensor of one that may lie on the processes in parts; all of them must ask for it."""
+        return tensor
+
+    def own(self, tensor: Tensor) -> Tensor:
+        """What this process holds of a tensor, sharing its memory."""
+        return tensor
+
+    def laid(self, tensor: Tensor, pattern: Tensor) -> Tensor:
+        """A full tensor laid on the processes as another one is."""
+        del pattern
+        return tensor
 
     @abstractmethod
     def join_gradients(self) -> None:
@@ -92,68 +101,26 @@ class Copies(Parallel):
             self._objective,
             device_ids=self._device_ids,
             # Statistics and centres are joined by those who keep them.
-            broadcast_buffers=False,
+            forward_sync_buffers=False,
             find_unused_parameters=not all_used,
         )
-
-
-class Shards(Parallel):
-    """Each process has a part of every weight, and gathers those of a block when it computes with it (FSDP).
-
-    What lies around the blocks of a trunk (embedding, norm, heads) is gathered for the whole pass.
-    """
-
-    holds_all = False
-
-    def __init__(self, objective: Objective, device: torch.device, processes: Processes) -> None:
-        mesh = init_device_mesh(device.type, (processes.count,))
-        for trunk in trunks_of(objective):
-            for level in trunk.levels()[1:-1]:
-                for part in level:
-                    fully_shard(part, mesh=mesh)
-        fully_shard(objective, mesh=mesh)
-        self._objective = objective
-
-    def forward(self, batch: Views, progress: float) -> Losses:
-        return self._objective(batch, progress)
-
-    def adding_up(self, last: bool) -> AbstractContextManager[None]:
-        if isinstance(self._objective, FSDPModule):
-            self._objective.set_requires_gradient_sync(last)
-        return nullcontext()
-
-    def join_gradients(self) -> None:
-        """They are joined as they are computed."""
 
 
 def placed(objective: Objective, device: torch.device, strategy: Strategy, processes: Processes) -> Parallel:
     """Put an objective on the device of this process, and its weights where the strategy wants them."""
     if processes.count == 1:
         return Alone(objective, device)
-    ways = {"auto": Copies, "ddp": Copies, "fsdp": Shards}
-    return ways[strategy](objective, device, processes)
+    if strategy == "fsdp":
+        # Takes more than a second to import.
+        from chiasm.engine.shards import Shards
+
+        return Shards(objective, trunks_of(objective), device, processes)
+    return Copies(objective, device, processes)
 
 
 def trunks_of(objective: Objective) -> list[Trunk]:
     """All trunks in an objective: the one that learns, and its teachers."""
     return [part for part in objective.modules() if isinstance(part, Trunk)]
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """The full tensor of one that may be a shard; all processes must ask for it."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def local(tensor: Tensor) -> Tensor:
-    """What this process holds of a tensor."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
-
-
-def like(tensor: Tensor, pattern: Tensor) -> Tensor:
-    """A full tensor laid on the processes as another one is."""
-    if not isinstance(pattern, DTensor):
-        return tensor
-    return distribute_tensor(tensor.to(pattern.device), pattern.device_mesh, pattern.placements)
 
 
 def _average(parameters: Sequence[nn.Parameter], count: int) -> bool:

@@ -27,10 +27,7 @@ def gather_rows(rows: Float[Tensor, "_ D"]) -> Float[Tensor, "_ D"]:
     """
     if num_ranks() == 1:
         return rows
-    # Builds of PyTorch without distributed training cannot even import this.
-    from torch.distributed.nn.functional import all_gather
-
-    return torch.cat(list(all_gather(rows.contiguous())))
+    return _Gathered.apply(rows)
 
 
 @torch.no_grad()
@@ -51,3 +48,19 @@ def largest_over_ranks(values: Float[Tensor, "*_"]) -> Float[Tensor, "*_"]:
     highest = values.clone(memory_format=torch.contiguous_format)
     distributed.all_reduce(highest, op=distributed.ReduceOp.MAX)
     return highest
+
+
+class _Gathered(torch.autograd.Function):
+    """Rows of all ranks; backwards, each rank gets what all of them have to say about its own."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, rows: Tensor) -> Tensor:
+        del ctx
+        parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(num_ranks())]
+        distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
+        del ctx
+        return sum_over_ranks(gradients[0]).chunk(num_ranks())[rank()]

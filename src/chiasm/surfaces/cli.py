@@ -13,6 +13,7 @@ import io
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,6 +37,7 @@ GROUPS = {
 TASKS = Registry("chiasm.tasks", "task")
 TOUR = "tour"
 INTERRUPTED = 130
+TELLING_SECONDS = 2.0
 _OUT_OF_MEMORY = ("allocate memory", "out of memory")
 
 
@@ -83,6 +85,7 @@ def run(words: list[str]) -> int:
         _call(words)
     except ChiasmError as error:
         if error.told:
+            _leave_quietly()
             return error.exit_code
         return _complain("\n".join(filter(None, [str(error), error.details])), error.exit_code)
     except KeyboardInterrupt:
@@ -200,6 +203,13 @@ def _with_output(function: Callable[..., BaseModel], words: Sequence[str]) -> Ca
     command.__doc__ = function.__doc__
     command.__name__ = function.__name__
     return command
+
+
+def _leave_quietly() -> None:
+    """Wait until the process that tells what is wrong has told it: a launcher ends all others as soon as one ends."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    time.sleep(TELLING_SECONDS)
 
 
 def _speaks() -> bool:
