@@ -17,6 +17,7 @@ import io
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -28,8 +29,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from chiasm.core.example import Example
 from chiasm.core.seeds import stream
 from chiasm.core.views import ColourJitter, ViewSpec
-from chiasm.data.augment import batched
-from chiasm.data.augment.sample import sample
+from chiasm.data.augment.batched import Together
 from chiasm.data.decode import decode
 from chiasm.data.skipped import Skipped
 from chiasm.data.views import ViewLoader
@@ -228,18 +228,16 @@ def main() -> None:
     small_pair = (ViewSpec(size_px=32, blur=None), ViewSpec(size_px=32, blur=None))
     small = ViewLoader(Decoded(pictures), small_pair, BATCH_SIZE, seed=0, num_threads=2, skipped=Skipped())
     images = [Image.fromarray(picture) for picture in pictures]
-    tensor = torch.from_numpy(np.stack(pictures[:BATCH_SIZE])).permute(0, 3, 1, 2).contiguous()
-
-    def batched_pairs() -> None:
-        for step in steps:
-            for view, spec in enumerate(small_pair):
-                batched.render(tensor, sample(spec, BATCH_SIZE, stream(0, "augment", step, view)))
+    together = partial(Together, device=torch.device("cpu"))
+    at_once = ViewLoader(
+        Decoded(pictures), small_pair, BATCH_SIZE, seed=0, num_threads=2, skipped=Skipped(), executor=together
+    )
 
     compare(
         f"SimCLR pair at 32 px from {len(pictures)} pictures in memory",
         {
             "chiasm": lambda: consume(small, arguments.num_batches),
-            "chiasm, batched tensors on the CPU": batched_pairs,
+            "chiasm, batched tensors on the CPU": lambda: consume(at_once, arguments.num_batches),
             "peer: Pillow": lambda: [
                 pillow_batch(lambda index: images[index % len(images)], small_pair, step) for step in steps
             ].clear(),

@@ -1,4 +1,4 @@
-"""How many photos a second one core turns into DINO's multi-crop set: chiasm against torchvision, lightly, lightly-train.
+"""How many photos a second one core turns into DINO's multi-crop set: chiasm against torchvision and lightly.
 
     python benchmarks/multicrop.py --photos FOLDER [--peer-python env/bin/python] [--rounds 3]
 
@@ -27,6 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def multicrop_specs() -> tuple[Any, ...]:
     return (view(224, GLOBAL_AREAS, 1.0), view(224, GLOBAL_AREAS, 0.1, 0.2), *[local] * NUM_LOCAL)
 
 
-def chiasm_loader(folder: Path) -> Any:
+def chiasm_loader(folder: Path, **parts: Any) -> Any:
     import cv2
 
     from chiasm.data.open import open_source
@@ -76,7 +77,7 @@ def chiasm_loader(folder: Path) -> Any:
 
     cv2.setNumThreads(0)
     source = open_source(str(folder))
-    return ViewLoader(source, multicrop_specs(), BATCH_SIZE, seed=0, num_threads=1, skipped=Skipped())
+    return ViewLoader(source, multicrop_specs(), BATCH_SIZE, seed=0, num_threads=1, skipped=Skipped(), **parts)
 
 
 def chiasm(folder: Path) -> Work:
@@ -92,6 +93,15 @@ def normalised(folder: Path) -> Work:
     gain = 1 / (255 * torch.tensor(STD)).view(3, 1, 1)
     offset = -(torch.tensor(MEAN) / torch.tensor(STD)).view(3, 1, 1)
     return lambda step: [torch.addcmul(offset, images.float(), gain) for images in loader.batch(step).images]
+
+
+def batched(folder: Path) -> Work:
+    import torch
+
+    from chiasm.data.augment.batched import Together
+
+    loader = chiasm_loader(folder, executor=partial(Together, device=torch.device("cpu")))
+    return lambda step: loader.batch(step).images
 
 
 def peer(read: Callable[[Path], Any], views: Sequence[Callable[[Any], Any]], folder: Path) -> Work:
@@ -181,12 +191,13 @@ def lightly_train(folder: Path) -> Work:
 CONTENDERS: dict[str, Callable[[Path], Work]] = {
     "chiasm": chiasm,
     "normalised": normalised,
+    "batched": batched,
     "v2 tensors": v2_tensors,
     "v2 Pillow": v2_pillow,
     "lightly": lightly,
     "lightly-train": lightly_train,
 }
-OURS = ("chiasm", "normalised")
+OURS = ("chiasm", "normalised", "batched")
 
 
 def work(contender: str, folder: Path, num_batches: int) -> None:
@@ -243,8 +254,7 @@ def main() -> None:
                 best[name] = max(rate, best.get(name, 0.0))
     print(f"{len(files_of(options.photos))} photos into 2 views of 224 px and {NUM_LOCAL} of 96 px, one core")
     for name, rate in best.items():
-        ratios = [f"{best[ours] / rate:6.2f} x" for ours in OURS if ours in best and name not in OURS]
-        versus = "" if not ratios else "   chiasm" + ratios[0] + ("" if len(ratios) < 2 else f", normalised{ratios[1]}")
+        versus = "   " + ", ".join(f"{ours} {best[ours] / rate:.2f} x" for ours in OURS[:2] if ours != name)
         print(f"  {name:16s}{rate:8.1f} photos/s{versus}")
     for name, why in left_out.items():
         print(f"  {name} is left out: {why}")

@@ -26,8 +26,9 @@ from chiasm.core.example import Source
 from chiasm.core.seeds import stream
 from chiasm.core.views import Views, ViewSpec
 from chiasm.data.augment import masks
-from chiasm.data.augment.cpu import render
-from chiasm.data.augment.sample import ViewDraws, sample
+from chiasm.data.augment.cpu import OneByOne
+from chiasm.data.augment.rendering import Executor, Rendering
+from chiasm.data.augment.sample import sample
 from chiasm.data.skipped import Skipped
 
 # How many pictures are tried for one place of a batch before the source is given up.
@@ -38,23 +39,19 @@ _PIECES_PER_THREAD = 4
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """One process's part of a batch: what goes where, and the memory it is written to.
-
-    `draws` are those of the whole batch, of which this part begins at row `first`.
-    """
+    """One process's part of a batch, which begins at row `first` of the whole: what goes where."""
 
     step: int
     first: int
     indices: Int[np.ndarray, " B"]
     min_sides_px: Int[np.ndarray, " B"]
-    draws: tuple[ViewDraws, ...]
-    images: tuple[UInt8[np.ndarray, "B 3 _ _"], ...]
+    rendering: Rendering
     hidden: tuple[Bool[np.ndarray, "B _"] | None, ...]
     labels: Int[np.ndarray, " B"]
 
     def views(self) -> Views:
         return Views(
-            images=tuple(torch.from_numpy(images) for images in self.images),
+            images=self.rendering.views(),
             indices=torch.from_numpy(self.indices),
             masks=tuple(None if hidden is None else torch.from_numpy(hidden) for hidden in self.hidden),
             labels=torch.from_numpy(self.labels),
@@ -78,6 +75,7 @@ class ViewLoader:
         skipped: the ledger of broken pictures.
         num_ahead: batches that are made while the consumer works on another one.
         rank, num_ranks: which of how many processes this is; each makes its own rows of the common batches.
+        executor: what makes views of the pictures, and where; see `augment.rendering.executor_for`.
 
     Raises:
         InputError: the source is empty, or a batch cannot be shared evenly.
@@ -95,6 +93,7 @@ class ViewLoader:
         num_ahead: int = 2,
         rank: int = 0,
         num_ranks: int = 1,
+        executor: Executor = OneByOne,
     ) -> None:
         if len(source) == 0:
             raise InputError("a source with pictures", f"{source.name} has none", "name another source")
@@ -115,6 +114,7 @@ class ViewLoader:
         self._num_ahead = num_ahead
         self._rank = rank
         self._num_ranks = num_ranks
+        self._executor = executor
         # A batch touches one or two epochs, and steps are mostly asked for in order.
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
@@ -141,45 +141,45 @@ class ViewLoader:
         stopped = Event()
         pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="views")
         try:
-            under_way: deque[tuple[_Plan, list[Future[None]]]] = deque()
+            under_way: deque[tuple[Future[_Plan], list[Future[None]]]] = deque()
             for step in itertools.count(first_step):
                 # A batch is started before an older one is waited for: threads that are done move on at once.
-                under_way.append(self._start(self._plan(step), pool, stopped))
+                under_way.append(self._start(step, pool, stopped))
                 if len(under_way) > self._num_ahead:
                     plan, pieces = under_way.popleft()
                     for piece in pieces:
                         piece.result()
-                    yield plan.views()
+                    yield plan.result().views()
         finally:
             stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _start(self, plan: _Plan, pool: ThreadPoolExecutor, stopped: Event) -> tuple[_Plan, list[Future[None]]]:
+    def _start(self, step: int, pool: ThreadPoolExecutor, stopped: Event) -> tuple[Future[_Plan], list[Future[None]]]:
         size = self._own_size
         num_places = -(-size // (_PIECES_PER_THREAD * self._num_threads))
-        pieces = (range(start, min(start + num_places, size)) for start in range(0, size, num_places))
-        return plan, [pool.submit(self._fill, plan, piece, stopped) for piece in pieces]
+        pieces = [range(start, min(start + num_places, size)) for start in range(0, size, num_places)]
+        # Threads take work in the order of asking: a piece never waits for a plan that nobody works on.
+        plan = pool.submit(self._plan, step)
+        return plan, [pool.submit(lambda piece=piece: self._fill(plan.result(), piece, stopped)) for piece in pieces]
 
     def _plan(self, step: int) -> _Plan:
-        """Draw all that is random in one batch and set memory aside for this process's part of it.
+        """Draw all that is random in this process's part of a batch, and set memory aside for it.
 
-        Every process draws the whole batch, which costs next to nothing: so its rows do not depend on how many there
-        are.
+        Every process draws from the common batch: so its rows do not depend on how many processes there are.
         """
         size = self._own_size
         first = self._rank * size
         own = slice(first, first + size)
-        draws = tuple(
-            sample(spec, self._batch_size, stream(self._seed, "augment", step, view))
+        draws = [
+            sample(spec, self._batch_size, stream(self._seed, "augment", step, view), own)
             for view, spec in enumerate(self._specs)
-        )
+        ]
         return _Plan(
             step=step,
             first=first,
             indices=self._indices(step)[own],
-            min_sides_px=np.max([each.needed_sides_px() for each in draws], axis=0)[own],
-            draws=draws,
-            images=tuple(np.empty((size, 3, spec.size_px, spec.size_px), np.uint8) for spec in self._specs),
+            min_sides_px=np.max([each.needed_sides_px() for each in draws], axis=0),
+            rendering=self._executor(draws),
             hidden=tuple(
                 None
                 if spec.masking is None
@@ -210,13 +210,11 @@ class ViewLoader:
         return stream(self._seed, "order", epoch).permutation(len(self._source))
 
     def _fill(self, plan: _Plan, places: range, stopped: Event) -> None:
-        """Read the pictures of some places of a batch and write their views."""
+        """Read the pictures of some places of a batch for their views."""
         for place in places:
             if stopped.is_set():
                 return
-            picture = self._read(plan, place)
-            for draws, images in zip(plan.draws, plan.images, strict=True):
-                render(picture, draws, plan.first + place, images[place])
+            plan.rendering.put(place, self._read(plan, place))
 
     def _read(self, plan: _Plan, place: int) -> UInt8[np.ndarray, "H W 3"]:
         """The picture of one place, or of the first readable replacement, whose index is noted in the plan."""

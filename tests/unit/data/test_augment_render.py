@@ -38,8 +38,9 @@ def one_by_one(pictures: np.ndarray, draws: ViewDraws) -> np.ndarray:
 
 
 def all_at_once(pictures: np.ndarray, draws: ViewDraws) -> np.ndarray:
-    tensor = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
-    return batched.render(tensor, draws).permute(0, 2, 3, 1).numpy()
+    pixels = torch.from_numpy(pictures.transpose(0, 3, 1, 2).astype(np.float32))
+    crops = [draws.crop(row, *picture.shape[:2]) for row, picture in enumerate(pictures)]
+    return batched.render(pixels, draws, crops).permute(0, 2, 3, 1).numpy()
 
 
 both = pytest.mark.parametrize("execute", [one_by_one, all_at_once])

@@ -42,6 +42,10 @@ class Recolouring:
     mixes: Float[np.ndarray, "B 3 3"]
     mean_mixes: Float[np.ndarray, "B 3 3"]
 
+    def rows(self, which: slice) -> Recolouring:
+        """What happens to some of the views."""
+        return Recolouring(self.mixes[which], self.mean_mixes[which])
+
 
 def recolour(
     brightness: Float[np.ndarray, " B"],

@@ -11,13 +11,37 @@ filters are the same and OpenCV's call costs less.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from torch import Tensor
 
 from chiasm.data.augment.colour import Recolouring
 from chiasm.data.augment.sample import ViewDraws
+
+
+class OneByOne:
+    """Views of a batch that are made as soon as their picture is there, by the thread that brings it.
+
+    Args:
+        draws: one for each view, of as many pictures as will come.
+    """
+
+    def __init__(self, draws: Sequence[ViewDraws]) -> None:
+        self._draws = tuple(draws)
+        self._images = tuple(np.empty((len(each), 3, each.size_px, each.size_px), np.uint8) for each in draws)
+
+    def put(self, place: int, picture: UInt8[np.ndarray, "H W 3"]) -> None:
+        """Make the views of one picture."""
+        for draws, images in zip(self._draws, self._images, strict=True):
+            render(picture, draws, place, images[place])
+
+    def views(self) -> tuple[UInt8[Tensor, "B 3 _ _"], ...]:
+        """One tensor for each view, once all pictures were put."""
+        return tuple(torch.from_numpy(images) for images in self._images)
 
 
 def render(picture: UInt8[np.ndarray, "H W 3"], draws: ViewDraws, row: int, out: UInt8[np.ndarray, "3 _ _"]) -> None:

@@ -17,7 +17,7 @@ Differs: the ten tries of a crop share one position (a share of the free room), 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
@@ -77,6 +77,9 @@ class ViewDraws:
     blur_taps: Float32[np.ndarray, "B _"]
     solarises: Bool[np.ndarray, " B"]
 
+    def __len__(self) -> int:
+        return len(self.flips)
+
     def crop(self, row: int, height_px: int, width_px: int) -> Crop:
         """The crop of one picture: the first try that fits, else the largest centred box of an allowed aspect."""
         area = height_px * width_px
@@ -94,6 +97,21 @@ class ViewDraws:
         height = max(1, min(height_px, round(width_px / aspect)))
         return Crop((width_px - width) // 2, (height_px - height) // 2, width, height)
 
+    def rows(self, which: slice) -> ViewDraws:
+        """The draws of some of the pictures."""
+        return replace(
+            self,
+            areas=self.areas[which],
+            aspects=self.aspects[which],
+            places=self.places[which],
+            flips=self.flips[which],
+            recolours=self.recolours[which],
+            colours=self.colours.rows(which),
+            blur_radii_px=self.blur_radii_px[which],
+            blur_taps=self.blur_taps[which],
+            solarises=self.solarises[which],
+        )
+
     def needed_sides_px(self) -> Int[np.ndarray, " B"]:
         """The shorter side that each picture needs so that its crop is at least `size_px` in both directions.
 
@@ -110,12 +128,13 @@ class ViewDraws:
         return np.ceil(np.where(after_a_sure_one, self.size_px, sides).max(axis=1)).astype(np.int64)
 
 
-def sample(spec: ViewSpec, num_pictures: int, generator: np.random.Generator) -> ViewDraws:
+def sample(spec: ViewSpec, num_pictures: int, generator: np.random.Generator, own: slice = slice(None)) -> ViewDraws:
     """Draw one view of each of `num_pictures` pictures.
 
-    The draws of row b do not depend on how many rows follow it.
+    The draws of row b do not depend on how many rows follow it. Where only `own` rows are asked for, the others cost
+    next to nothing.
     """
-    uniform = generator.random((num_pictures, _NUM_CHOICES))
+    uniform = generator.random((num_pictures, _NUM_CHOICES))[own]
     areas, aspects, rest = np.split(uniform, [NUM_TRIES, 2 * NUM_TRIES], axis=1)
     flip, solarise, blur, sigma = rest[:, 2:6].T
     recolours, colours = _draw_colours(spec, rest[:, 6:])
