@@ -67,6 +67,18 @@ class Trunk(nn.Module, ABC):
         processes.
         """
 
+    def weights_for(self, image_size: int) -> Mapping[str, Tensor]:
+        """The weights of the same trunk made for pictures of another size: what is learned per place is resampled.
+
+        Args:
+            image_size: side in pixels that `image_size` of the other trunk's settings tells.
+
+        Raises:
+            InputError: a picture of that size cannot be cut into patches.
+        """
+        del image_size
+        return self.state_dict()
+
     def encode_together(
         self, images: Sequence[Float[Tensor, "_ C _ _"]], patch_masks: Sequence[Bool[Tensor, "_ _"] | None] = ()
     ) -> tuple[Features, ...]:

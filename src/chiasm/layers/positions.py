@@ -48,6 +48,10 @@ class Rotation:
         """The rotation of some patches only, each picture with its own."""
         return Rotation(self.cos[0, 0, positions].unsqueeze(1), self.sin[0, 0, positions].unsqueeze(1))
 
+    def of_pictures(self, pictures: Int64[Tensor, " _"]) -> Rotation:
+        """The rotation of some pictures only."""
+        return self if len(self.cos) == 1 else Rotation(self.cos[pictures], self.sin[pictures])
+
     def after(self, num_prefix_tokens: int) -> Rotation:
         """The same with tokens before the patches that are not turned."""
         padding = (0, 0, num_prefix_tokens, 0)
@@ -71,6 +75,11 @@ class Positions(nn.Module):
         """How queries and keys of a grid's patches are turned; None for not at all."""
         del grid, dtype, device
         return None
+
+    def weights_for(self, grid: tuple[int, int]) -> dict[str, Tensor]:
+        """Weights of the same positions made for another grid, where any are learned per place."""
+        del grid
+        return {}
 
 
 class Resampling(Config):
@@ -119,6 +128,9 @@ class LearnedPositions(TablePositions):
     def whole(self, like: Tensor) -> Float[Tensor, "1 N D"]:
         del like
         return self.table
+
+    def weights_for(self, grid: tuple[int, int]) -> dict[str, Tensor]:
+        return {"table": self.added(grid, self.table).detach()}
 
 
 class SinCosPositions(TablePositions):

@@ -157,7 +157,7 @@ class DinoV2(shared.SelfDistillation):
 
 
 def _for_grid(masks: BlockMask, grid: int) -> BlockMask:
-    """The rule with rectangles that fit a small grid, unless their size was given: the usual four patches are for 196."""
+    """The rule with rectangles that fit a small grid, unless it was given: four patches suit 196."""
     if "min_patches" in masks.model_fields_set:
         return masks
     return masks.model_copy(update={"min_patches": min(masks.min_patches, max(1, grid * grid // 16))})

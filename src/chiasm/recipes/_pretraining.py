@@ -157,7 +157,10 @@ class Pretraining:
         trunk = self.trunk.build()
         if self.start is not None:
             self.start.fill(trunk)
-        return (self.wire or self.objective.build)(trunk)
+        objective = (self.wire or self.objective.build)(trunk)
+        if self.start is not None:
+            self.start.bring(objective, self.name)
+        return objective
 
     def _batches(self, views: Sequence[ViewSpec], skipped: Skipped, processes: Processes) -> ViewLoader:
         """This process's rows of the batches; processes of one machine share its processors and memory."""

@@ -1,0 +1,158 @@
+"""DINOv2: learn from unlabelled pictures by self-distillation between crops and at hidden patches.
+
+Lab note: see docs/results.md for the figures of the commands named there.
+
+The last phase on larger pictures (arXiv 2304.07193, section 5 and appendix B.2) is a run of its own that goes on from
+the first, with heads, teacher and a smaller learning rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from chiasm.core.errors import InputError
+from chiasm.core.example import Source, Splits
+from chiasm.core.protocols import TrunkConfig
+from chiasm.engine.budget import Minutes, described
+from chiasm.engine.checkpoint import FILE_NAME, read_position
+from chiasm.engine.events import Listener
+from chiasm.engine.settings import Settings
+from chiasm.layers.hiding import Replaced
+from chiasm.objectives import dinov2 as method
+from chiasm.recipes._folder import check_run_folder
+from chiasm.recipes._pretraining import DEFAULT_MINUTES, Pretraining, TrainingReport
+from chiasm.recipes._sizes import fitted
+from chiasm.recipes._start import Start
+from chiasm.trunks import vit
+
+TRUNK, OBJECTIVE = vit.Config(), method.Config()
+ENGINE = Settings(
+    lr=2e-3, lr_scaling="root", betas=(0.9, 0.999), weight_decay=0.04, final_weight_decay=0.4, clip_by="part"
+)
+NEEDS = {"hiding": Replaced()}
+USUAL = {**NEEDS, "layer_scale": 0.1, "drop_path": 0.1, "drop_path_uniform": True}
+"""The paper's layer scale of 1e-5 and drop path of 0.3 are for large trunks and long runs: with them, a small one has
+not begun to see its pictures when a short run is over."""
+TRUNK_WAITS = 0.1
+"""Share of a run that goes on from another method's trunk, during which only the new heads learn."""
+FINAL_LR = 0.1
+"""Learning rate of the phase on larger pictures, as a share of that before; the paper says no more than that it was
+reduced."""
+
+
+def dinov2(
+    data: Source,
+    out: Path,
+    *,
+    trunk: TrunkConfig = TRUNK,
+    objective: method.Config = OBJECTIVE,
+    engine: Settings = ENGINE,
+    steps: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    start_from: str | None = None,
+    final_size: int | None = None,
+    final_share: float = 0.1,
+    resume: bool = False,
+    probe: Splits | None = None,
+    listeners: Sequence[Listener] = (),
+) -> TrainingReport:
+    """Train a trunk without labels by DINOv2.
+
+    Prototypes, the teacher's temperature and its momentum follow the number of pictures unless given: from 1024, 0.02
+    and 0.99 for up to 20 000 pictures to 65 536, 0.07 and 0.996 for a million.
+
+    Args:
+        data: pictures to learn from: a folder, a table, shards, or `world:train?size=64`.
+        out: new folder for the run: model, card, log, checkpoint.
+        trunk: what learns; sizes of pictures and patches are chosen from the data unless given. `--trunk.family` names
+            another kind.
+        objective: how it learns.
+        engine: the loop.
+        steps: length of the run in optimiser steps.
+        minutes: length of the run in minutes of training; 30 when neither is given.
+        seed: of weights, order and augmentation.
+        start_from: a model whose trunk is trained further: a folder, a file or a public name; its settings are kept
+            but for those that are given. Its trunk waits for a tenth of the run while new heads learn, unless
+            `--objective.trunk-waits` says otherwise; from the folder of a run of this recipe, heads and teacher come
+            along.
+        final_size: side in pixels of the pictures of a short last phase; None for no such phase. The phase before
+            leaves its own run beside `out`, in a folder of that name with `-before`.
+        final_share: length of that phase as a share of the whole run.
+        resume: go on from the checkpoint in `out`, or in the folder of the first phase.
+        probe: labelled pictures for the on-line k-NN; by default labelled pictures of `data`, where it has any.
+        listeners: told about the run as it goes.
+    """
+    start = Start(start_from) if start_from is not None else None
+    objective = method.fitted(objective, len(data))
+    if start is not None and not start.goes_on_from("dinov2") and "trunk_waits" not in objective.model_fields_set:
+        objective = objective.model_copy(update={"trunk_waits": TRUNK_WAITS})
+    run = Pretraining(
+        name="dinov2",
+        data=data,
+        out=out,
+        trunk=fitted(trunk, data, USUAL) if start is None else start.settings(trunk, NEEDS),
+        start=start,
+        objective=objective,
+        pooling=objective.pool,
+        engine=engine,
+        steps=steps,
+        minutes=minutes,
+        seed=seed,
+        resume=resume,
+        probe=probe,
+        listeners=listeners,
+    )
+    return run.run() if final_size is None else _in_two_phases(run, objective, final_size, final_share)
+
+
+def _in_two_phases(run: Pretraining, objective: method.Config, size_px: int, share: float) -> TrainingReport:
+    """A run on pictures of its trunk's size, then a short one on larger pictures; each can be resumed.
+
+    Raises:
+        InputError: there is no room for both phases, or the size does not suit the trunk.
+    """
+    if not 0 < share < 1:
+        raise InputError("a --final-share between 0 and 1", f"{share} came", "give a tenth or so")
+    before = run.out.with_name(f"{run.out.name}-before")
+    larger = type(run.trunk).parse({**dict(run.trunk), "image_size": size_px}, "the trunk of the last phase")
+    # Temperature, prototypes and trunk are past what they begin with.
+    settled = objective.model_copy(update={"trunk_waits": 0.0, "last_layer_waits": 0.0, "temperature_warmup": 0.0})
+    # Told now rather than after the first phase.
+    check_run_folder(run.out, resume=run.resume and run.out.exists())
+    done = replace(run, out=before, steps=_steps_before(run.steps, share), minutes=_minutes_before(run, share)).run()
+    steps, minutes = _length_after(before, share)
+    report = replace(
+        run,
+        start=Start(str(before)),
+        trunk=larger,
+        objective=settled,
+        engine=run.engine.model_copy(update={"lr": FINAL_LR * run.engine.lr}),
+        steps=steps,
+        minutes=minutes,
+        resume=run.resume and run.out.exists(),
+    ).run()
+    return report.model_copy(update={"steps": done.steps + report.steps, "minutes": done.minutes + report.minutes})
+
+
+def _steps_before(steps: int | None, share: float) -> int | None:
+    """Steps of the first phase; at least one is left for the last."""
+    return None if steps is None else steps - max(1, round(steps * share))
+
+
+def _minutes_before(run: Pretraining, share: float) -> float | None:
+    """Minutes of the first phase; a resumed one to which no length is given keeps its own."""
+    if run.minutes is None and (run.steps is not None or run.resume):
+        return None
+    return (DEFAULT_MINUTES if run.minutes is None else run.minutes) * (1 - share)
+
+
+def _length_after(before: Path, share: float) -> tuple[int | None, float | None]:
+    """Steps or minutes of the last phase, by the length of the first."""
+    length = described(read_position(before / FILE_NAME).length)
+    more = share / (1 - share)
+    if isinstance(length, Minutes):
+        return None, length.minutes * more
+    return max(1, round(length.steps * more)), None
