@@ -15,7 +15,8 @@ from typing import Any
 
 from chiasm.core.errors import InputError
 
-_PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
+# Ours, and the name under which safetensors writes before it takes the place of the file that it was given.
+_PART = re.compile(r"\..+\.[0-9a-f]{8}\.part|\.tmp[0-9A-Za-z]{6}")
 
 
 def expanded(text: str) -> Path:

@@ -65,7 +65,7 @@ def _holds_only_logs(folder: Path) -> bool:
     """Whether a folder holds the log of a run and nothing else but what goes with it."""
     if not (folder / LOG).is_file():
         return False
-    return all(path.name in (LOG, SKIPPED, CHARTS) or path.name.endswith(".part") for path in folder.iterdir())
+    return all(path.name in (LOG, SKIPPED, CHARTS) or path.name.startswith(".") for path in folder.iterdir())
 
 
 def _empty(folder: Path) -> None:
