@@ -1,8 +1,9 @@
-"""The templates of the report: HTML macros beside this file, escaped by default."""
+"""The templates of the report: HTML macros and scripts beside this file, the macros escaped by default."""
 
 from __future__ import annotations
 
 from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from chiasm.core.errors import MissingExtraError
@@ -18,6 +19,11 @@ def render(template: str, macro: str, *values: Any) -> str:
         MissingExtraError: jinja2 is not installed.
     """
     return getattr(_environment().get_template(template).module, macro)(*values)
+
+
+def source(template: str) -> str:
+    """The text of a template as it stands."""
+    return (resources.files("chiasm.report") / "templates" / template).read_text(encoding="utf-8")
 
 
 @cache

@@ -49,7 +49,7 @@ class HeatOverlay:
         """
         scaled, factor = self._scaled(picture)
         drawn = blended(scaled, heat, (box[0] * factor[0], box[1] * factor[1], box[2] * factor[0], box[3] * factor[1]))
-        return _with_legend(drawn, title, note)
+        return with_heat_scale(captioned(drawn, title, note))
 
     def _scaled(self, picture: UInt8[np.ndarray, "H W 3"]) -> tuple[UInt8[np.ndarray, "_ _ 3"], tuple[float, float]]:
         """The picture in the size in which it is shown, and by what width and height grew."""
@@ -128,31 +128,38 @@ def _coloured(grey: Float[np.ndarray, "H W 3"], level: Float[np.ndarray, "H W"])
     return grey + opacity * (colours - grey)
 
 
-def _with_legend(drawn: UInt8[np.ndarray, "H W 3"], title: str, note: str) -> UInt8[np.ndarray, "_ _ 3"]:
-    """The drawing with a strip below it: title, note, and what the colours mean."""
+def captioned(drawn: UInt8[np.ndarray, "H W 3"], title: str, note: str) -> UInt8[np.ndarray, "_ _ 3"]:
+    """The drawing with a strip below it: title and note, cut off where they are too long."""
     height, width, _ = drawn.shape
     whole = max(width, _WIDTH_OF_LEGEND_PX)
-    strip = 4 * _MARGIN_PX + _TITLE_PX + _NOTE_PX + _BAR_PX
+    strip = 2 * _MARGIN_PX + _TITLE_PX + _MARGIN_PX // 2 + _NOTE_PX
     canvas = Image.new("RGB", (whole, height + strip), palette.PAPER.light)
     canvas.paste(Image.fromarray(drawn), ((whole - width) // 2, 0))
     pen = ImageDraw.Draw(canvas)
-    room = whole - 2 * _MARGIN_PX
     top = height + _MARGIN_PX
-    small = ImageFont.load_default(_NOTE_PX)
     for text, size, colour in ((title, _TITLE_PX, palette.INK.light), (note, _NOTE_PX, palette.SOFT.light)):
         font = ImageFont.load_default(size)
-        pen.text((_MARGIN_PX, top), _cut(text, font, room), fill=colour, font=font)
+        pen.text((_MARGIN_PX, top), _cut(text, font, whole - 2 * _MARGIN_PX), fill=colour, font=font)
         top += size + _MARGIN_PX // 2
-    top += _MARGIN_PX // 2
+    return np.asarray(canvas)
+
+
+def with_heat_scale(drawn: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
+    """The drawing with what the colours of heat mean below it."""
+    height, width, _ = drawn.shape
+    canvas = Image.new("RGB", (width, height + _BAR_PX + _MARGIN_PX), palette.PAPER.light)
+    canvas.paste(Image.fromarray(drawn), (0, 0))
+    pen = ImageDraw.Draw(canvas)
+    small = ImageFont.load_default(_NOTE_PX)
     least, most = "none", "most"
     left = _MARGIN_PX + small.getlength(least) + _MARGIN_PX / 2
-    right = whole - _MARGIN_PX - small.getlength(most) - _MARGIN_PX / 2
+    right = width - _MARGIN_PX - small.getlength(most) - _MARGIN_PX / 2
     level = np.repeat(np.linspace(0, 1, round(right - left))[None], _BAR_PX, axis=0)
     bar = _coloured(np.full((*level.shape, 3), 128.0), level)
-    canvas.paste(Image.fromarray(np.rint(bar).astype(np.uint8)), (round(left), top))
-    middle = top + _BAR_PX / 2
+    canvas.paste(Image.fromarray(np.rint(bar).astype(np.uint8)), (round(left), height))
+    middle = height + _BAR_PX / 2
     pen.text((_MARGIN_PX, middle), least, fill=palette.SOFT.light, font=small, anchor="lm")
-    pen.text((whole - _MARGIN_PX, middle), most, fill=palette.SOFT.light, font=small, anchor="rm")
+    pen.text((width - _MARGIN_PX, middle), most, fill=palette.SOFT.light, font=small, anchor="rm")
     return np.asarray(canvas)
 
 

@@ -1,4 +1,4 @@
-"""A page: sections of blocks in one HTML file that needs nothing else, not even a network or a script.
+"""A page: sections of blocks in one HTML file that needs nothing else, and no script but those that its blocks bring.
 
 It can be written after each section is added, so that a run that is interrupted leaves a page that is complete as far
 as it goes. No clock is read here: date and versions are fields.
@@ -15,6 +15,7 @@ from chiasm.core.files import write_text
 from chiasm.report import palette
 from chiasm.report._templates import render
 from chiasm.report.blocks import Block
+from chiasm.report.script import scripts_of
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ class Page:
             MissingExtraError: jinja2 is not installed.
         """
         anchored = list(zip(anchors([section.title for section in self.sections]), self.sections, strict=True))
-        return render("page.html", "page", self, anchored, palette.ALL)
+        return render("page.html", "page", self, anchored, palette.ALL, scripts_of([*self.blocks, *self.sections]))
 
     def write(self, path: Path) -> None:
         """Write the page; a reader sees the old page or the new one, never half of it.

@@ -10,7 +10,6 @@ and Grad-CAM on tokens that are at hand anyway is one line.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,12 +20,14 @@ from torch import Tensor
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source
-from chiasm.core.predictors import HeatMaps, HeatMethod
+from chiasm.core.predictors import HeadMaps, HeatMaps, HeatMethod, PatchTokens
 from chiasm.data.pictures import PictureLoader
 from chiasm.data.skipped import Skipped
 from chiasm.layers.attention import recorded
 from chiasm.models.encoder import Encoder as PictureToVector
 from chiasm.ops.relevance import balanced, gathered, raising, relevance, rollout, shares, unit_sums, weighted_features
+from chiasm.serve import _patches
+from chiasm.serve._twin import twin
 from chiasm.serve.encoder import PictureEncoder, open_encoder
 
 # The weights of all blocks and their gradients are kept: 1 GB for a picture of 336 px in a trunk of large size.
@@ -63,7 +64,7 @@ class PictureExplainer:
             InputError: the model's parts do not allow the method, or it needs directions and there are none.
             TooManyBrokenError: more of the source is broken than is tolerated.
         """
-        model = _twin(self.encoder.model.encoder)
+        model = twin(self.encoder.model.encoder)
         skipped = Skipped()
         size_px = model.fit.side_px(model.trunk.image_size)
         loader = PictureLoader(source, size_px, BATCH_SIZE, skipped, model.fit)
@@ -79,6 +80,14 @@ class PictureExplainer:
             heats.append(heat.detach().cpu().numpy())
             keys += batch.keys
         return HeatMaps(np.concatenate(heats), tuple(keys), chosen or "rollout", skipped.entries)
+
+    def patches(self, source: Source, size_px: int | None = None) -> PatchTokens:
+        """The patch tokens of the readable pictures of a source, where the trunk ends; see `core.predictors`."""
+        return _patches.patch_tokens(self.encoder, source, size_px)
+
+    def heads(self, source: Source, size_px: int | None = None) -> HeadMaps:
+        """Where the heads of the class token, or of the pool's query, look; see `core.predictors`."""
+        return _patches.head_maps(self.encoder, source, size_px)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,18 +187,6 @@ METHODS: dict[HeatMethod, _Method] = {
     "grad-cam": _Method(_grad_cam, lambda seen: seen.reads_patches, "a vector that is read from patches", True),
 }
 """In the order in which they are preferred."""
-
-
-def _twin(model: PictureToVector) -> PictureToVector:
-    """The same modules over the same weights, held still and in float32 at least.
-
-    Recording changes modules for a while, which must not be those that others compute with in the meantime.
-    """
-    shared: dict[int, Tensor] = {}
-    for tensor in (*model.parameters(), *model.buffers()):
-        precision = torch.promote_types(tensor.dtype, torch.float32) if tensor.is_floating_point() else tensor.dtype
-        shared[id(tensor)] = tensor.detach().to(precision)
-    return copy.deepcopy(model, shared)
 
 
 @torch.enable_grad()

@@ -13,12 +13,14 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, create_model
 
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError, UnknownNameError
 from chiasm.core.example import Source, Splits
-from chiasm.core.predictors import Encoder, Explainer, HeatPainter, Learner
+from chiasm.core.predictors import Encoder, Explainer, HeatPainter, Learner, PatchPainter
 from chiasm.core.registry import Registry
 from chiasm.data.prompts import ClassNames, Templates, open_names, open_templates
 
@@ -55,17 +57,22 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any], words: Sequence
     openers: dict[str, Opener] = {}
     supplied: dict[str, Any] = {}
     tools: dict[str, Callable[[], Any]] = {}
+    settings: dict[str, Config] = {}
     parameters = []
     for name, parameter in signature.parameters.items():
         hint = hints[name]
         if hint in given:
             supplied[name] = given[hint]
             continue
-        if hint in TOOLS:
-            tools[name] = TOOLS[hint]
+        if _without_none(hint)[0] in TOOLS:
+            tools[name] = TOOLS[_without_none(hint)[0]]
             continue
         if _has_families(hint):
             parameters.append(_of_family(parameter, hint, words))
+            continue
+        if isinstance(parameter.default, Config) and parameter.default.model_fields_set:
+            settings[name] = parameter.default
+            parameters.append(parameter.replace(annotation=_usual(parameter.default)))
             continue
         part, optional = _without_none(hint)
         opener = OPENERS.get(part)
@@ -87,6 +94,10 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any], words: Sequence
         for name, opener in openers.items():
             word = arguments.arguments[name]
             arguments.arguments[name] = None if word is None else opener.open(word)
+        for name, usual in settings.items():
+            given_here = arguments.arguments[name]
+            changes = {field: getattr(given_here, field) for field in given_here.model_fields_set}
+            arguments.arguments[name] = usual.model_copy(update=changes)
         made = {name: make() for name, make in tools.items()}
         return function(**arguments.arguments, **supplied, **made)
 
@@ -117,6 +128,20 @@ def _of_family(parameter: inspect.Parameter, base: type[Config], words: Sequence
         raise UnknownNameError("family of trunks", named[-1], known)
     family = registry.config(named[-1])
     return parameter.replace(annotation=family, default=family())
+
+
+def _usual(settings: Config) -> type[Config]:
+    """The class of some settings, with these as its defaults.
+
+    Where a function has defaults of its own, whoever gives one setting must keep the others, and help must tell them.
+    """
+    kind = type(settings)
+    fields: dict[str, Any] = {}
+    for name in settings.model_fields_set:
+        field = kind.model_fields[name]
+        hint = Annotated[(field.annotation, *field.metadata, Field(discriminator=field.discriminator))]
+        fields[name] = (hint, getattr(settings, name))
+    return create_model(kind.__name__, __base__=kind, __module__=kind.__module__, __doc__=kind.__doc__, **fields)
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:
@@ -178,5 +203,11 @@ def _painter() -> HeatPainter:
     return HeatOverlay()
 
 
-TOOLS: dict[Any, Callable[[], Any]] = {HeatPainter: _painter}
+def _sheets() -> PatchPainter:
+    from chiasm.report.patches import PatchSheets
+
+    return PatchSheets()
+
+
+TOOLS: dict[Any, Callable[[], Any]] = {HeatPainter: _painter, PatchPainter: _sheets}
 """Parts of which there is one kind, so that no word asks for them; made when the function is called."""

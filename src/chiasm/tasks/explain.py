@@ -19,12 +19,15 @@ from chiasm.core.predictors import (
     HeatMethod,
     HeatPainter,
     Learner,
+    PatchPainter,
+    PatchView,
     Record,
 )
 from chiasm.data.prompts import PLAIN, ClassNames, Templates
 from chiasm.ops.labels import match_names
 from chiasm.tasks._classes import Known, Origin, from_examples, from_labels, from_model
 from chiasm.tasks._drawings import Draw, check_place, write_drawings
+from chiasm.tasks._patches import Order, show_patches
 
 # Shorter side of the pictures that are painted on: as much as a screen shows of a photo.
 _SHOWN_SIDE_PX = 720
@@ -56,17 +59,17 @@ class Explained(Record):
     Attributes:
         model: name of the model.
         data: name of the source.
-        method: how the heat maps were made.
+        method: how the heat maps were made, or what was shown of the patches.
         classes_from: what the classes are known from: labels, examples, or the model itself; None without any.
         num_classes: how many there are.
-        out: the picture or the folder that was written.
+        out: the picture, folder or page that was written.
         explanations: one for each picture.
         skipped: pictures that could not be read, and why.
     """
 
     model: str
     data: str
-    method: HeatMethod
+    method: HeatMethod | PatchView
     classes_from: Origin | None
     num_classes: int
     out: Path
@@ -87,17 +90,23 @@ def explain(
     shots: int | None = None,
     seed: int = 0,
     method: HeatMethod | None = None,
+    by: PatchView | None = None,
+    size: int | None = None,
+    foreground: bool = False,
+    sheets: PatchPainter | None = None,
 ) -> Explained:
-    """Paint over each picture what made the model say so.
+    """Paint over each picture what made the model say so, or show what its patches are to the model.
 
     The classes are known as to `classify`: by their names (`labels`), by examples of each (`examples`), or they are
     those that the model was trained to tell apart. With several classes a map shows what speaks for one and against
     the others. Without any it shows what the model looks at, whatever the answer.
 
+    `by` leaves the answer aside and shows the patches: what is alike among them, and where each head looks.
+
     Args:
         model: the model.
         data: pictures to explain; one photo or many.
-        out: a .png file for one picture, or a new folder that gets one for each.
+        out: a .png file for one picture, or a new folder that gets one for each; an .html file for a similarity page.
         painter: draws the heat maps.
         label: the class to explain; by default the most probable one of each picture. A name alone, without labels or
             examples, is read by the model as text where it is none of the model's own classes.
@@ -110,13 +119,26 @@ def explain(
         seed: draws the shots.
         method: `relevance` (attention that raised the score), `rollout` (attention alone, whatever the class) or
             `grad-cam` (patch tokens along the gradient); by default the first that the model's parts allow.
+        by: `pca` (the first three principal components of all pictures' patches as colours), `heads` (attention of the
+            class token in the last block, head by head) or `similarity` (a page on which a patch is chosen to see how
+            alike all others are to it).
+        size: side in pixels of the squares whose patches are shown, for more of them than the model was made for.
+        foreground: leave the background out of the components: patches on one side of the first one.
+        sheets: draws the patches.
 
     Raises:
         InputError: labels and examples both came; a label is none of the classes; labels came for a model that reads
-            no text; the model's parts do not allow the method; rollout came with a class, which it does not know; or
-            `out` is no place for what would be written.
+            no text; the model's parts do not allow the method; rollout or `by` came with a class, which they do not
+            know; size or foreground came without `by`; or `out` is no place for what would be written.
         TooManyBrokenError: more of the pictures are broken than is tolerated.
     """
+    if by is not None:
+        _check_alone(label, labels, examples, templates, shots, method)
+        if sheets is None:
+            raise InputError("sheets to draw patches on", "none came", "give a PatchPainter")
+        return _explained_by(by, Order(model, data, out, sheets, size, foreground))
+    if size is not None or foreground:
+        raise InputError("a way to show patches for size and foreground", "none came", "add by, or leave them out")
     check_place(out, data)
     _check_options(label, labels, examples, templates, shots, method)
     encoder = model.encoder
@@ -149,6 +171,23 @@ def explain(
             Explanation(key=key, out=places[key], **dataclasses.asdict(answers[key])) for key in maps.keys
         ),
         skipped=dict((() if known is None else known.skipped) + asked.skipped + maps.skipped),
+    )
+
+
+def _explained_by(by: PatchView, order: Order) -> Explained:
+    """What was shown of the patches, as a record."""
+    written = show_patches(by, order)
+    return Explained(
+        model=order.model.encoder.name,
+        data=order.data.name,
+        method=by,
+        classes_from=None,
+        num_classes=0,
+        out=order.out,
+        explanations=tuple(
+            Explanation(key=key, out=place, **dataclasses.asdict(_Answer())) for key, place in written.places.items()
+        ),
+        skipped=written.skipped,
     )
 
 
@@ -260,3 +299,13 @@ def _check_options(
         raise InputError(
             "a method that tells classes apart", "rollout came, which does not", "leave the method or the class out"
         )
+
+
+def _check_alone(*options: object) -> None:
+    """Refuse a class or a method where the patches are shown.
+
+    Raises:
+        InputError: one came.
+    """
+    if any(option is not None for option in options):
+        raise InputError("a way to show patches alone", "a class or a method came with it", "leave one of them out")

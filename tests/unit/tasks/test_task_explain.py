@@ -14,7 +14,10 @@ from chiasm.tasks.explain import Explained, explain
 
 
 class ColourExplainer:
-    """Maps whose heat is as if each channel were one patch: direction times vector; remembers what it was asked."""
+    """Maps whose heat is as if each channel were one patch: direction times vector; remembers what it was asked.
+
+    What its patches are is the subject of `test_task_explain_patches.py`.
+    """
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
@@ -30,6 +33,12 @@ class ColourExplainer:
         vectors = self.encoder.embed(source).vectors
         towards = vectors if directions is None else directions
         return HeatMaps((vectors * towards).clip(min=0)[:, None], tuple(self.keys), method or "rollout")
+
+    def patches(self, source, size_px):
+        raise AssertionError("patches were not asked for")
+
+    def heads(self, source, size_px):
+        raise AssertionError("heads were not asked for")
 
 
 class Painter:
