@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from drawn import draw_pictures
+from pydantic import ValidationError
 from rich.console import Console
 
 from chiasm.core.errors import UnknownNameError
@@ -15,6 +16,7 @@ from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import HeatPainter, Learner, Record
 from chiasm.data.prompts import ClassNames, Templates
 from chiasm.engine.events import Listener, ProbeEvent, StepEvent
+from chiasm.engine.settings import Settings
 from chiasm.surfaces.binding import bind
 from chiasm.surfaces.progress import LiveProgress
 from chiasm.surfaces.show import SHOWN_ROWS, show
@@ -79,6 +81,28 @@ def shown(as_json: bool) -> str:
     with console.capture() as capture:
         show(Answer(title="cat[red]", rows=rows, best=rows[1]), as_json, console)
     return capture.get()
+
+
+USUAL = Settings(lr=0.02, betas=(0.8, 0.9))
+
+
+def a_training_task(*, engine: Settings = USUAL) -> Settings:
+    """Return what came."""
+    return engine
+
+
+def test_one_setting_leaves_the_others_as_the_function_has_them():
+    bound = bind(a_training_task, {})
+    told = inspect.signature(bound).parameters["engine"].annotation
+    assert (told().lr, told().betas, told().batch_size) == (0.02, (0.8, 0.9), Settings().batch_size)
+    with pytest.raises(ValidationError, match="greater than 0"):
+        told(lr=0)
+    assert bound() == USUAL
+    for given in (told(batch_size=64), told(batch_size=64, lr=0.02)):
+        came = bound(engine=given)
+        assert type(came) is Settings
+        assert came == Settings(lr=0.02, betas=(0.8, 0.9), batch_size=64)
+    assert bound(engine=told(lr=0.5)).lr == 0.5
 
 
 def test_people_see_a_cut_table_and_programs_everything():
