@@ -53,3 +53,11 @@ def usually(kind: str) -> BeforeValidator:
 def write(config: Config) -> dict[str, Any]:
     """A pydantic serialiser: the settings with the name of the file that their class stands in."""
     return {KEY: type(config).__module__.rsplit(".", 1)[-1], **config.model_dump(mode="json")}
+
+
+def unless_given(**values: Any) -> BeforeValidator:
+    """Metadata of a part whose default differs from its class's: settings that give some values keep these others.
+
+    So `--objective.crops.num-local 4` does not undo what a method has made of the rest.
+    """
+    return BeforeValidator(lambda given: {**values, **given} if isinstance(given, Mapping) else given)

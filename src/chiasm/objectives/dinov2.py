@@ -9,12 +9,14 @@ tokens of its last stage hidden, so that every score has a place. KoLeo looks fo
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from chiasm.core.choice import unless_given, usually
 from chiasm.core.errors import InputError
 from chiasm.core.features import Features
 from chiasm.core.protocols import Losses, Trunk
@@ -24,10 +26,12 @@ from chiasm.heads import prototypes
 from chiasm.losses.dino import dino_loss
 from chiasm.losses.ibot import ibot_loss
 from chiasm.losses.koleo import koleo
-from chiasm.losses.targets import AnyTargets, Balanced
+from chiasm.losses.targets import Balanced, Centred
 from chiasm.objectives import _self_distillation as shared
 from chiasm.objectives._crops import NUM_GLOBAL, Crops, stacked
 from chiasm.objectives._teacher import teacher_of
+
+FREE_HEAD = prototypes.Config(norm_last_layer=False)
 
 
 class Config(shared.Settings):
@@ -44,11 +48,11 @@ class Config(shared.Settings):
             has learned already.
     """
 
-    crops: Crops = Crops(boundary=0.32)
-    head: prototypes.Config = prototypes.Config(norm_last_layer=False)
-    targets: AnyTargets = Balanced()
+    crops: Annotated[Crops, unless_given(boundary=0.32)] = Crops(boundary=0.32)
+    head: Annotated[prototypes.Config, unless_given(norm_last_layer=False)] = FREE_HEAD
+    targets: Annotated[Centred | Balanced, Field(discriminator="kind"), usually("sinkhorn")] = Balanced()
     momentum: float = Field(default=0.992, ge=0, le=1)
-    patch_head: prototypes.Config | None = prototypes.Config(norm_last_layer=False)
+    patch_head: Annotated[prototypes.Config | None, unless_given(norm_last_layer=False)] = FREE_HEAD
     masks: BlockMask = BlockMask()
     patch_weight: float = Field(default=1.0, ge=0)
     koleo_weight: float = Field(default=0.1, ge=0)

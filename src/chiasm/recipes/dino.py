@@ -21,7 +21,7 @@ from chiasm.recipes._start import Start
 from chiasm.trunks import vit
 
 TRUNK, OBJECTIVE = vit.Config(), method.Config()
-ENGINE = Settings(lr=5e-4, betas=(0.9, 0.999), weight_decay=0.04, final_weight_decay=0.4)
+ENGINE = Settings(lr=5e-4, betas=(0.9, 0.999), weight_decay=0.04, final_weight_decay=0.4, clip_by="parameter")
 USUAL = {"stem": Convolutions()}
 
 
