@@ -10,7 +10,7 @@ tokens see only what stands before them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -19,10 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chiasm.layers.positions import Rotation
-
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""How queries look at keys and take their values, all `[B A N D]`: `attend` or `attend_back`."""
+from chiasm.layers.arrangement import SEPARATE, Arrangement, Attend
 
 EXPLICIT_UP_TO = 160
 """Longest sequence for which the explicit products are taken when training on a CPU.
@@ -136,18 +133,17 @@ class Attention(Looking):
         self.query_key_value = query_key_value
         self.projection = projection
 
-    def forward(self, tokens: Float[Tensor, "B N D"], rotation: Rotation | None = None) -> Float[Tensor, "B N D"]:
-        """Let the tokens look at each other.
+    def forward(self, tokens: Float[Tensor, "B N D"], arrangement: Arrangement = SEPARATE) -> Float[Tensor, "B N D"]:
+        """Let the tokens of each picture look at each other.
 
         Args:
             tokens: prefix and patches.
-            rotation: rotary positions of all tokens, where the trunk has them.
+            arrangement: which of them belong together, and their rotary positions.
         """
         joint = self.query_key_value(tokens).unflatten(-1, (3, self.num_heads, -1))
-        query, key, value = joint.permute(2, 0, 3, 1, 4).unbind(0)
-        if rotation is not None:
-            query, key = rotation.turn(query), rotation.turn(key)
-        return self.projection(self.look(query, key, value).transpose(1, 2).flatten(2))
+        # Unbound along its own axis, so that the three gradients are put together in the order of the product.
+        query, key, value = joint.unbind(2)
+        return self.projection(arrangement.look(self.look, query, key, value))
 
 
 @contextmanager

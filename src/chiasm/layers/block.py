@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from chiasm.core.config import Config
-from chiasm.layers.attention import Attend, Attention, QueryValueBias, attend
+from chiasm.layers.arrangement import SEPARATE, Arrangement, Attend
+from chiasm.layers.attention import Attention, QueryValueBias, attend
 from chiasm.layers.mlp import AnyMlp, GeluMlp
-from chiasm.layers.positions import Rotation
 from chiasm.layers.residual import DropPath, LayerScale
 
 
@@ -23,7 +23,7 @@ class Block(nn.Module):
         attention_norm, mlp_norm: before each part.
         attention, mlp: the parts.
         attention_scale, mlp_scale: after each part, before it is added: layer scale, or identity.
-        drop_path: after each scale; one module serves both, since it holds no state.
+        drop_path: adds both; one module serves both, since it holds no state.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Block(nn.Module):
         mlp_norm: nn.Module,
         mlp: nn.Module,
         mlp_scale: nn.Module,
-        drop_path: nn.Module,
+        drop_path: DropPath,
     ) -> None:
         super().__init__()
         self.attention_norm = attention_norm
@@ -46,11 +46,17 @@ class Block(nn.Module):
         self.mlp_scale = mlp_scale
         self.drop_path = drop_path
 
-    def forward(self, tokens: Float[Tensor, "B N D"], rotation: Rotation | None = None) -> Float[Tensor, "B N D"]:
-        """One step of all tokens; `rotation` is handed to the attention."""
-        seen = self.attention(self.attention_norm(tokens), rotation)
-        tokens = tokens + self.drop_path(self.attention_scale(seen))
-        return tokens + self.drop_path(self.mlp_scale(self.mlp(self.mlp_norm(tokens))))
+    def forward(self, tokens: Float[Tensor, "B N D"], arrangement: Arrangement = SEPARATE) -> Float[Tensor, "B N D"]:
+        """One step of all tokens; `arrangement` says which belong to one picture."""
+        tokens = self.drop_path.add(tokens, self._look, arrangement)
+        return self.drop_path.add(tokens, self._think, arrangement)
+
+    def _look(self, tokens: Float[Tensor, "B N D"], arrangement: Arrangement) -> Float[Tensor, "B N D"]:
+        return self.attention_scale(self.attention(self.attention_norm(tokens), arrangement))
+
+    def _think(self, tokens: Float[Tensor, "B N D"], arrangement: Arrangement) -> Float[Tensor, "B N D"]:
+        del arrangement
+        return self.mlp_scale(self.mlp(self.mlp_norm(tokens)))
 
 
 class BlockSettings(Config):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from chiasm.layers.attention import Attend, Looking, attend
+from chiasm.layers.arrangement import Attend
+from chiasm.layers.attention import Looking, attend
 
 
 class CrossAttention(Looking):

@@ -11,6 +11,7 @@ import torch
 from chiasm.core.errors import InputError
 from chiasm.core.protocols import Trunk
 from chiasm.core.registry import Registry
+from chiasm.trunks import vit
 from chiasm.trunks.vit import SIZES, Config
 
 SMALL = {"embed_dim": 16, "depth": 3, "num_heads": 2, "image_size": 16, "patch_size": 4}
@@ -252,3 +253,50 @@ def test_bfloat16_autocast_trains():
 def test_channels_follow_the_mean():
     trunk = build(mean=[0.5] * 5, std=[0.5] * 5)
     assert trunk(torch.randn(1, 5, 16, 16)).patches.shape == (1, 16, 16)
+
+
+def of_all(features: Any) -> list[torch.Tensor]:
+    return [part for each in features for part in (each.prefix, each.patches)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("hiding", ["left_out", "mask_token"])
+def test_one_row_gives_what_one_call_for_each_size_does(kind, hiding, monkeypatch):
+    trunk = build(**{**KINDS[kind], "hiding": {"kind": hiding}}).double()
+    crops = [images(2).double(), images(3, 8, 12).double(), images(4, 8, 8).double()]
+    masks = [hide(2, 10), None, None]
+    found = []
+    for packs in (False, True):
+        monkeypatch.setattr(vit, "packing_is_faster", lambda groups, packs=packs: packs)
+        features = trunk.encode_together(crops, masks)
+        parts = of_all(features)
+        flat = torch.cat([part.flatten() for part in parts])
+        loss = flat @ torch.linspace(-1, 1, flat.numel(), dtype=flat.dtype)
+        found.append([*parts, *torch.autograd.grad(loss, list(trunk.parameters()))])
+        assert [each.grid for each in features] == [(4, 4), (2, 3), (2, 2)]
+        assert [each.visible is None for each in features] == [hiding == "mask_token", True, True]
+        assert {each.num_class_tokens for each in features} == {int(trunk.prefix.num_class_tokens)}
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_one_row_runs_through_each_block_once_and_without_masks(monkeypatch):
+    monkeypatch.setattr(vit, "packing_is_faster", lambda groups: True)
+    trunk = build()
+    seen: list[tuple[int, ...]] = []
+    for block in trunk.blocks:
+        block.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
+    trunk.encode_together([images(2), images(3, 8, 8)])
+    assert seen == [(1, 2 * 17 + 3 * 5, 16)] * 3
+
+
+def test_one_row_drops_branches_of_whole_pictures(monkeypatch):
+    monkeypatch.setattr(vit, "packing_is_faster", lambda groups: True)
+    torch.manual_seed(0)
+    trunk = build(depth=1, drop_path=0.5, drop_path_uniform=True).train()
+    same = images(1).expand(8, -1, -1, -1)
+    first, second = trunk.encode_together([same, same[..., :8, :8]])
+    for features in (first, second):
+        # Half of the pictures keep each of two branches, so at most four different answers come of one picture.
+        answers = {tuple(row.tolist()) for row in features.prefix[:, 0].round(decimals=4)}
+        assert 2 <= len(answers) <= 4
