@@ -164,7 +164,9 @@ class _Session:
     def restore(self) -> None:
         """Go back to where the checkpoint was written."""
         path = self._engine.folder / checkpoint.FILE_NAME
-        checkpoint.check_same_run(checkpoint.read_position(path).run, self._engine.run, path)
+        self._engine.processes.together(
+            lambda: checkpoint.check_same_run(checkpoint.read_position(path).run, self._engine.run, path)
+        )
         position = checkpoint.load(path, self._objective, self._optimizer, self._ema, self._parallel)
         self._step, self._seconds = position.step, position.seconds
         self._journal.goes_on(self._step, self._seconds, self._progress(), position.figures)

@@ -23,7 +23,8 @@ from chiasm.engine.processes import Processes
 class Shards(Parallel):
     """Each process has a part of every weight, and gathers those of a block when it computes with it.
 
-    What lies around the blocks (embedding, norm, heads) is gathered for the whole pass.
+    What lies around the blocks (embedding, norm, heads) is gathered for the whole pass. Every process must use the same
+    parameters in a step, since gradients are exchanged as one message.
 
     Args:
         objective: what is shared out; its weights are replaced by their parts.
