@@ -81,15 +81,17 @@ class Together:
         """One tensor for each view, on the device, once all pictures were put."""
         canvases = self._canvases.to(self._device, non_blocking=True)
         at_once = max(1, _VALUES_AT_ONCE // canvases[0].numel())
-        parts = [self._rendered(canvases, slice(first, first + at_once)) for first in range(0, len(canvases), at_once)]
+        starts = range(0, len(canvases), at_once)
+        parts = [self._rendered(canvases[first : first + at_once], first) for first in starts]
         views = tuple(torch.cat(part) for part in zip(*parts, strict=True))
         for place, rendered in self._alone.items():
             for images, view in zip(views, rendered, strict=True):
                 images[place] = view[0]
         return views
 
-    def _rendered(self, canvases: UInt8[Tensor, "B H W 3"], rows: slice) -> list[UInt8[Tensor, "B 3 _ _"]]:
-        pixels = canvases[rows].permute(0, 3, 1, 2).float()
+    def _rendered(self, canvases: UInt8[Tensor, "B H W 3"], first: int) -> list[UInt8[Tensor, "B 3 _ _"]]:
+        """The views of some rows, from `first` on."""
+        pixels, rows = canvases.permute(0, 3, 1, 2).float(), slice(first, first + len(canvases))
         each = zip(self._draws, self._crops, strict=True)
         return [render(pixels, draws.rows(rows), crops[rows]) for draws, crops in each]
 
@@ -149,8 +151,9 @@ def _resampling(
 def _recolour(views: Float[Tensor, "B 3 H W"], draws: ViewDraws) -> Float[Tensor, "B 3 H W"]:
     if not draws.recolours.any():
         return views
-    mixes = torch.from_numpy(draws.colours.mixes).to(views)
-    mean_mixes = torch.from_numpy(draws.colours.mean_mixes).to(views)
+    # Made single before they travel: not every device has double precision.
+    mixes = torch.from_numpy(draws.colours.mixes).float().to(views.device)
+    mean_mixes = torch.from_numpy(draws.colours.mean_mixes).float().to(views.device)
     offsets = mean_mixes @ views.mean(dim=(2, 3))[:, :, None]
     # Views that keep their colours have the identity and no offset here.
     return _to_level((mixes @ views.flatten(2) + offsets).unflatten(2, views.shape[2:]))
