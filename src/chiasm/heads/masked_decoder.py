@@ -102,7 +102,7 @@ class Config(BlockSettings):
         num_heads: attention heads per block; about 32 wide each where not given.
     """
 
-    embed_dim: int | None = Field(default=None, gt=0)
+    embed_dim: int | None = Field(default=None, gt=0, multiple_of=4)
     depth: int | None = Field(default=None, gt=0)
     num_heads: int | None = Field(default=None, gt=0)
 
@@ -110,7 +110,7 @@ class Config(BlockSettings):
         """Make the decoder for a trunk; its weights are drawn from PyTorch's generator.
 
         Raises:
-            InputError: the heads do not divide the width, or it is no multiple of 4.
+            InputError: the heads do not divide the width.
         """
         width = self.embed_dim or fitting_dim(trunk.embed_dim, trunk.patch_size)
         depth = self.depth or fitting_depth(len(trunk.levels()) - 2)
