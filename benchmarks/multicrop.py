@@ -55,12 +55,14 @@ def multicrop_specs() -> tuple[Any, ...]:
     jitter = ColourJitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)
 
     def view(size_px: int, areas: tuple[float, float], blur: float, solarise: float = 0.0) -> ViewSpec:
+        # Sigmas are given for 224 px; the paper's are as many pixels in small views as in large ones.
+        times = 224 / size_px
         return ViewSpec(
             size_px=size_px,
             min_area=areas[0],
             max_area=areas[1],
             jitter=jitter,
-            blur=Blur(probability=blur),
+            blur=Blur(probability=blur, min_sigma_px=0.1 * times, max_sigma_px=2.0 * times),
             solarise=solarise,
         )
 

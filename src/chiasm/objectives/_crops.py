@@ -94,8 +94,10 @@ class Crops(Config):
             blur=_blur(first),
             masking=masking,
         )
-        small = {"size_px": self._local_size(trunk), "min_area": self.min_area, "max_area": self.boundary}
-        locals_ = usual.model_copy(update={**small, "blur": _blur(local), "masking": None})
+        local_px = self._local_size(trunk)
+        small = {"size_px": local_px, "min_area": self.min_area, "max_area": self.boundary}
+        # As many pixels wide as in a global view, not as large a share of the view.
+        locals_ = usual.model_copy(update={**small, "blur": _blur(local, size_px / local_px), "masking": None})
         other = usual.model_copy(update={"blur": _blur(second), "solarise": self.solarise})
         return (usual, other, *[locals_] * self.num_local)
 
@@ -114,5 +116,7 @@ def stacked(batch: Views, trunk: Trunk) -> list[Float[Tensor, "_ C _ _"]]:
     return [trunk.normalize(torch.cat(kind)) for kind in kinds if kind]
 
 
-def _blur(probability: float) -> Blur | None:
-    return Blur(probability=probability) if probability else None
+def _blur(probability: float, times_as_wide: float = 1.0) -> Blur | None:
+    if not probability:
+        return None
+    return Blur(probability=probability, min_sigma_px=0.1 * times_as_wide, max_sigma_px=2.0 * times_as_wide)
