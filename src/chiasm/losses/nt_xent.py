@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from chiasm.ops.float32 import at_least_float32
 from chiasm.ops.ranks import gather_rows, rank
 
 
@@ -27,7 +28,7 @@ def nt_xent(first: Float[Tensor, "B E"], second: Float[Tensor, "B E"], temperatu
         The loss in nats, at most log(2B - 1) for projections that tell nothing.
     """
     # Cosines near 1 over a small temperature need more digits than bfloat16 has.
-    ours = [functional.normalize(view.float(), dim=1) for view in (first, second)]
+    ours = [functional.normalize(at_least_float32(view), dim=1) for view in (first, second)]
     firsts, seconds = (gather_rows(view) for view in ours)
     everyone = torch.cat([firsts, seconds])
     total = firsts.shape[0]

@@ -21,6 +21,7 @@ from chiasm.heads import pool as pools
 from chiasm.losses.matched_features import cosine_distance, smooth_l1
 from chiasm.objectives._held import Held
 from chiasm.objectives._teacher import teacher_of
+from chiasm.ops.float32 import at_least_float32
 
 
 class Teacher(nn.Module):
@@ -57,7 +58,7 @@ class Config(ObjectiveConfig):
     cosine_share: float = Field(default=0.9, ge=0, le=1)
     min_area: float = Field(default=0.08, gt=0, le=1)
     colour: float = Field(default=0.4, ge=0)
-    pool: pools.Config = pools.Config()
+    pool: pools.Config = pools.Config(by=pools.ByClassOrMean())
 
     def build(self, trunk: Trunk) -> Distillation:
         """Wire the objective around a trunk whose teacher is itself, as it is now.
@@ -130,5 +131,5 @@ def _resized(images: UInt8[Tensor, "B 3 H W"], size_px: int) -> UInt8[Tensor, "B
 def _on_grid(maps: Float[Tensor, "B D _ _"], grid: tuple[int, int]) -> Float[Tensor, "B N D"]:
     """A feature map as the tokens of another grid."""
     if tuple(maps.shape[-2:]) != grid:
-        maps = functional.interpolate(maps.float(), size=grid, mode="bilinear", antialias=True)
+        maps = functional.interpolate(at_least_float32(maps), size=grid, mode="bilinear", antialias=True)
     return maps.flatten(2).transpose(1, 2)

@@ -56,7 +56,7 @@ class Config(ObjectiveConfig):
     hidden_dim: int | None = Field(default=None, gt=0)
     out_dim: int = Field(default=256, gt=0)
     min_area: float = Field(default=0.08, gt=0, le=1)
-    pool: pools.Config = pools.Config()
+    pool: pools.Config = pools.Config(by=pools.ByClassOrMean())
 
     def build(self, trunk: Trunk) -> MoCoV3:
         """Wire the objective around a trunk."""

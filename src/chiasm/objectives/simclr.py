@@ -39,7 +39,7 @@ class Config(ObjectiveConfig):
     grey: float = Field(default=0.2, ge=0, le=1)
     min_area: float = Field(default=0.08, gt=0, le=1)
     projection: projections.Config = projections.Config()
-    pool: pools.Config = pools.Config()
+    pool: pools.Config = pools.Config(by=pools.ByClassOrMean())
 
     def build(self, trunk: Trunk) -> SimCLR:
         """Wire the objective around a trunk."""

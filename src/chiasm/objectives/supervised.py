@@ -35,7 +35,7 @@ class Config(ObjectiveConfig):
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     min_area: float = Field(default=0.08, gt=0, le=1)
     colour: float = Field(default=0.4, ge=0)
-    pool: pools.Config = pools.Config()
+    pool: pools.Config = pools.Config(by=pools.ByClassOrMean())
 
     def build(self, trunk: Trunk) -> Supervised:
         """Wire the objective around a trunk."""
