@@ -55,12 +55,11 @@ class Arrangement(ABC):
         """What every token takes from the tokens of its picture, its heads joined."""
 
     @abstractmethod
-    def stays(self, tokens: Float[Tensor, "B N D"], kept: float) -> Float[Tensor, "_ _ 1"]:
-        """1 with probability `kept`, else 0, drawn for each picture; to be multiplied with its tokens."""
-
-    @abstractmethod
     def some(self, tokens: Float[Tensor, "B N D"], kept: float) -> Some:
-        """A share `kept` of the pictures of each size, rounded down but at least one, drawn at random."""
+        """A share `kept` of the pictures of each size, drawn at random; at least one.
+
+        What is no whole number is rounded at random, so that the share holds on average.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +84,15 @@ class Separate(Arrangement):
             query, key = self.rotation.turn(query), self.rotation.turn(key)
         return how(query, key, value).transpose(1, 2).flatten(2)
 
-    def stays(self, tokens: Float[Tensor, "B N D"], kept: float) -> Float[Tensor, "B 1 1"]:
-        return tokens.new_empty(len(tokens), 1, 1).bernoulli_(kept)
-
     def some(self, tokens: Float[Tensor, "B N D"], kept: float) -> Some:
-        count = max(int(len(tokens) * kept), 1)
+        count = max(int(len(tokens) * kept + torch.rand(()).item()), 1)
         places = torch.randperm(len(tokens), device=tokens.device)[:count]
         rotation = None if self.rotation is None else self.rotation.of_pictures(places)
-        return Some(0, places, Separate(rotation), tokens.new_full((count, 1, 1), len(tokens) / count))
+        # In bfloat16 the quotient would be rounded, and every branch biased.
+        scale = tokens.new_full(
+            (count, 1, 1), len(tokens) / count, dtype=torch.promote_types(tokens.dtype, torch.float32)
+        )
+        return Some(0, places, Separate(rotation), scale)
 
 
 SEPARATE = Separate()
@@ -129,10 +129,6 @@ class Packed(Arrangement):
     ) -> Float[Tensor, "B N _"]:
         parts = zip(self.groups, self.split(query), self.split(key), self.split(value), strict=True)
         return self.join([group.look(how, *heads) for group, *heads in parts])
-
-    def stays(self, tokens: Float[Tensor, "B N D"], kept: float) -> Float[Tensor, "1 N 1"]:
-        parts = zip(self.groups, self.split(tokens), strict=True)
-        return self.join([group.stays(part, kept).expand(*part.shape[:2], 1) for group, part in parts])
 
     def some(self, tokens: Float[Tensor, "B N D"], kept: float) -> Some:
         parts = [group.some(part, kept) for group, part in zip(self.groups, self.split(tokens), strict=True)]
