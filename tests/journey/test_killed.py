@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from drawn import draw_pictures
+from drawn import FAST, draw_pictures
+
+from chiasm.core.files import held
 
 SCRIPT = Path(__file__).parents[1] / "support" / "killed.py"
 TIMED = ("seconds", "images_per_second", "waiting_for_data")
@@ -62,3 +66,62 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(runs, name):
     assert (out / "skipped.jsonl").read_text() == (alone / "skipped.jsonl").read_text()
     assert json.loads((out / "skipped.jsonl").read_text())["key"] == "red/03.png"
     assert {path.name for path in out.iterdir()} == {path.name for path in alone.iterdir()}
+
+
+@pytest.fixture
+def train(shell, pictures, tmp_path):
+    """Train for some steps on a copy of somebody's pictures, which a test may spoil."""
+    own = shutil.copytree(pictures, tmp_path / "own")
+
+    def call(*words: object, data: Path = own) -> tuple[int, str]:
+        code, _, err = shell("train", "simclr", "--data", data, "--out", tmp_path / "run", *FAST, *words)
+        assert "Traceback" not in err
+        return code, err.strip().splitlines()[-1]
+
+    return call
+
+
+def test_two_runs_do_not_share_a_folder(train, tmp_path):
+    assert train("--steps", 2)[0] == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    with held(tmp_path / "run"):
+        for words in (("--resume", "--steps", 3), ("--resume",)):
+            code, line = train(*words)
+            assert code == 2
+            assert "another process is writing to it" in line
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
+    assert train("--resume", "--steps", 3)[0] == 0
+
+
+def test_a_first_start_does_not_clear_away_a_run_that_is_just_beginning(train, tmp_path):
+    (tmp_path / "run").mkdir()
+    with held(tmp_path / "run"):
+        assert "another process" in train("--steps", 2)[1]
+    assert (tmp_path / "run").is_dir()
+
+
+def test_a_source_that_shrank_is_not_resumed(train, tmp_path):
+    assert train("--steps", 2)[0] == 0
+    (tmp_path / "own" / "red" / "03.png").unlink()
+    code, line = train("--resume", "--steps", 4)
+    assert code == 2
+    assert re.search(r"data was .* \(36 pictures, .* and is now .* \(35 pictures", line)
+
+
+def test_a_source_with_other_pictures_is_not_resumed(train, tmp_path):
+    assert train("--steps", 2)[0] == 0
+    (tmp_path / "own" / "red" / "03.png").rename(tmp_path / "own" / "red" / "99.png")
+    code, line = train("--resume", "--steps", 4)
+    assert code == 2
+    first, second = re.findall(r"\(36 pictures, list (\w+)\)", line)
+    assert first != second
+
+
+def test_pictures_that_vanish_while_a_run_rests_are_listed_when_it_goes_on(train, tmp_path):
+    assert train("--steps", 2)[0] == 0
+    for path in sorted((tmp_path / "own" / "blue").iterdir())[:3]:
+        path.write_bytes(b"")
+    assert train("--resume", "--steps", 9)[0] == 0
+    listed = [json.loads(line) for line in (tmp_path / "run" / "skipped.jsonl").read_text().splitlines()]
+    assert {entry["key"] for entry in listed} == {"blue/00.png", "blue/01.png", "blue/02.png"}
+    assert {entry["reason"] for entry in listed} == {"the file is empty"}

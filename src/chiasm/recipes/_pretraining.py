@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -207,7 +208,7 @@ class Pretraining:
         """What must be the same when the run is resumed."""
         return {
             "recipe": self.name,
-            "data": f"{self.data.name} ({len(self.data)} pictures)",
+            "data": f"{self.data.name} ({len(self.data)} pictures, list {_digest_of_keys(self.data)})",
             "trunk": f"{self.trunk.family} {summary(self.trunk)}",
             "start": "random weights" if self.start is None else self.start.name,
             "objective": summary(self.objective),
@@ -259,3 +260,11 @@ class Pretraining:
         elif self.minutes is not None:
             words += ["--minutes", f"{self.minutes:g}"]
         return shlex.join([*words, "--seed", str(self.seed)])
+
+
+def _digest_of_keys(source: Source) -> str:
+    """Tells whether a source holds pictures of the same names in the same order, which batches are numbers of."""
+    digest = hashlib.blake2b(digest_size=4)
+    for index in range(len(source)):
+        digest.update(source.key(index).encode() + b"\n")
+    return digest.hexdigest()
