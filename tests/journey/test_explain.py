@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,40 @@ def test_own_classes_without_attention_among_all_patches(shell, swin, photo, tmp
     assert "choose grad-cam" in line
     assert "choose grad-cam" in told(shell(*words, "--out", tmp_path / "b.png", "--method", "rollout"))
     assert "did you mean 'blue thing'" in told(shell(*words, "--out", tmp_path / "b.png", "--label", "blu thing"))
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_patches_of_several_pictures(shell, model, pictures, tmp_path):
+    few = tmp_path / "few"
+    few.mkdir()
+    for place, path in enumerate(sorted(pictures.rglob("*.png"))[::9]):
+        shutil.copy(path, few / f"{place}.png")
+    words = ("explain", model, "--data", few, "--json")
+    found = answer(shell(*words, "--by", "pca", "--size", 64, "--out", tmp_path / "components"))
+    assert (found["method"], found["classes_from"]) == ("pca", None)
+    assert [Path(one["out"]).parent.name for one in found["explanations"]] == ["components"] * 4
+    whole = read(tmp_path / "components" / "0.png")
+    answer(shell(*words, "--by", "pca", "--size", 64, "--foreground", "--out", tmp_path / "part"))
+    black = [(read(tmp_path / "part" / f"{place}.png")[:300] == 0).all(axis=2).mean() for place in range(4)]
+    assert max(black) > 0.05
+    assert (whole[:300] == 0).all(axis=2).mean() < 0.05
+    answer(shell(*words, "--by", "heads", "--out", tmp_path / "heads"))
+    assert len(list((tmp_path / "heads").glob("*.png"))) == 4
+    found = answer(shell(*words, "--by", "similarity", "--out", tmp_path / "patches.html"))
+    assert {one["out"] for one in found["explanations"]} == {str(tmp_path / "patches.html")}
+    assert (tmp_path / "patches.html").read_text().count("data-vectors=") == 4
+
+
+def test_patches_of_a_trunk_without_heads_for_all(shell, swin, photo, tmp_path):
+    words = ("explain", swin, "--data", photo)
+    answer(shell(*words, "--by", "pca", "--size", 64, "--out", tmp_path / "a.png", "--json"))
+    assert read(tmp_path / "a.png").shape[1] == 2 * 360 + 4
+    assert "choose pca or similarity" in told(shell(*words, "--by", "heads", "--out", tmp_path / "b.png"))
+    assert "leave one of them out" in told(
+        shell(*words, "--by", "pca", "--method", "grad-cam", "--out", tmp_path / "b.png")
+    )
+    assert "one of pca, heads, similarity" in told(shell(*words, "--by", "pce", "--out", tmp_path / "b.png"))
+    assert "add by" in told(shell(*words, "--size", 64, "--out", tmp_path / "b.png"))
     assert not (tmp_path / "b.png").exists()
 
 

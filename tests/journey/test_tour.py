@@ -20,6 +20,7 @@ SMALL = {
         "TRUNK": vit.Config(image_size=64, patch_size=16, embed_dim=16, depth=1, num_heads=2),
     },
     "learned": {"SPLITS": "world:?size=64&close_up=1&language=0&length=64", "MAP_POINTS": 50},
+    "patches": {"NUM_SHOWN": 2, "PICTURE_PX": 96},
     "find": {"NUM_QUERIES": 4, "SHOWN_QUERIES": 2},
     "tidy": {"NUM_PICTURES": 40, "NUM_COPIES": 3, "NUM_MISLABELLED": 3},
     "why": {"NUM_EXPLAINED": 2, "SHOTS": 1},
@@ -46,6 +47,10 @@ def test_every_chapter_adds_its_section(small_chapters, shell, tmp_path):
     assert len(re.findall(r"<section", page)) >= len(CHAPTERS.names())
     assert 'src="http' not in page
     assert "zero-shot accuracy" in page
+    assert "SimCLR: learn from unlabelled pictures" in page
+    assert "loss: nt_xent" in page
+    assert page.count('role="application"') == 2
+    assert page.count("heads on ") == 2
     trained = (out / "trunk" / "model.safetensors").read_bytes()
     code, _, err = shell("tour", "--out", out, "--minutes", 0.01)
     assert code == 0

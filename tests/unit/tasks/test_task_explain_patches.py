@@ -88,7 +88,7 @@ def show(
 
 def test_components_of_all_pictures_share_a_scale(encoder, mixed, sheets, tmp_path):
     record, model = show(encoder, mixed, tmp_path / "maps", sheets, "pca", size=64)
-    assert isinstance(sheets, PatchPainter)
+    assert isinstance(Sheets(), PatchPainter)
     assert (record.method, record.classes_from, record.num_classes) == ("pca", None, 0)
     assert model.sizes == [64]
     assert {one.key for one in record.explanations} == {"b.png", "c.png", "deep/a.png"}

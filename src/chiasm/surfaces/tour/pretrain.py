@@ -1,15 +1,17 @@
-"""Learning without labels: SimCLR on the world's pictures, watched as it goes."""
+"""Learning without labels: a small trunk on the world's pictures, watched as it goes."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from chiasm.core.predictors import Record
+from chiasm.core.registry import Registry
 from chiasm.data.open import open_source, open_splits
 from chiasm.engine.checkpoint import FILE_NAME
 from chiasm.engine.settings import Settings
@@ -30,6 +32,18 @@ TRUNK = vit.Config(size="pico", image_size=64, patch_size=16)
 # training, the trunk would not learn to overlook it.)
 OBJECTIVE = method.Config(grey=0.5, min_area=0.3)
 ENGINE = Settings(batch_size=128)
+_OF_ENGINE = {
+    "step",
+    "seconds",
+    "loss",
+    "lr",
+    "weight_decay",
+    "grad_norm",
+    "spread",
+    "images_per_second",
+    "waiting_for_data",
+}
+"""Figures of a step that are not the objective's own."""
 
 
 def pretrain(tour: Tour) -> Section:
@@ -38,20 +52,22 @@ def pretrain(tour: Tour) -> Section:
         tour.say(f"{tour.trunk} was trained by an earlier tour and is used again; delete it to train anew")
     else:
         _train(tour)
-    steps, probes = (_logged(tour.trunk / "log.jsonl", kind) for kind in ("step", "probe"))
+    log = tour.trunk / "log.jsonl"
+    steps, probes = _logged(log, "step"), _logged(log, "probe")
     tour.say(f"k-NN accuracy went from {probes[0]['knn_accuracy']:.1%} to {probes[-1]['knn_accuracy']:.1%}")
+    name, others = _terms(steps)
     return Section(
         "Learning without labels",
-        "SimCLR shows the trunk two distorted views of each picture and asks which belong together. No label is used; "
-        "the k-NN accuracy is only watched.",
+        f"{_summary(log)} No label is used; the k-NN accuracy is only watched.",
     ).add(
         blocks.Figures(_figures(tour.trunk, steps, probes)),
         blocks.Columns(
             [
-                curves([_series("loss", steps, "loss")], y_label="NT-Xent loss", smoothing=0.8, width_px=460),
+                curves([_series(name, steps, "loss")], y_label=f"loss: {name}", smoothing=0.8, width_px=460),
                 curves([_series("k-NN", probes, "knn_accuracy")], y_label="on-line k-NN accuracy", width_px=460),
             ]
         ),
+        *_details(steps, others),
         blocks.Details("The command that trains this trunk", [blocks.Command(_command(tour.trunk))]),
     )
 
@@ -75,7 +91,7 @@ def _train(tour: Tour) -> Record:
     )
 
 
-def _figures(trunk: Path, steps: list[Mapping[str, float]], probes: list[Mapping[str, float]]) -> list[blocks.Figure]:
+def _figures(trunk: Path, steps: list[Mapping[str, Any]], probes: list[Mapping[str, Any]]) -> list[blocks.Figure]:
     stored = artefact.read(trunk)
     speed = float(np.median([step["images_per_second"] for step in steps]))
     return [
@@ -87,7 +103,28 @@ def _figures(trunk: Path, steps: list[Mapping[str, float]], probes: list[Mapping
     ]
 
 
-def _logged(path: Path, kind: str) -> list[Mapping[str, float]]:
+def _summary(log: Path) -> str:
+    """What the recipe does, in its own words."""
+    (start, *_) = _logged(log, "start")
+    return Registry("chiasm.recipes", "recipe").summary(start["recipe"])
+
+
+def _terms(steps: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
+    """The name of the loss, which is that of its term where it has one alone, and the objective's other figures."""
+    names = [name for name in steps[-1] if name not in _OF_ENGINE]
+    whole = [name for name in names if all(step[name] == step["loss"] for step in steps)]
+    return (whole or ["loss"])[0], [name for name in names if name not in whole]
+
+
+def _details(steps: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[blocks.Block]:
+    """Curves of the objective's other figures, folded away."""
+    if not names:
+        return []
+    plots = [curves([_series(name, steps, name)], y_label=name, smoothing=0.8, width_px=460) for name in names]
+    return [blocks.Details("Further figures of the objective", [blocks.Columns(plots)])]
+
+
+def _logged(path: Path, kind: str) -> list[Mapping[str, Any]]:
     """The figures of all events of one kind."""
     events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
@@ -95,7 +132,7 @@ def _logged(path: Path, kind: str) -> list[Mapping[str, float]]:
     ]
 
 
-def _series(name: str, events: list[Mapping[str, float]], key: str) -> Series:
+def _series(name: str, events: Sequence[Mapping[str, Any]], key: str) -> Series:
     return Series(name, np.array([event["step"] for event in events]), np.array([event[key] for event in events]))
 
 
