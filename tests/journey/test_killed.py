@@ -121,7 +121,8 @@ def test_pictures_that_vanish_while_a_run_rests_are_listed_when_it_goes_on(train
     assert train("--steps", 2)[0] == 0
     for path in sorted((tmp_path / "own" / "blue").iterdir())[:3]:
         path.write_bytes(b"")
-    assert train("--resume", "--steps", 9)[0] == 0
+    code, line = train("--resume", "--steps", 9)
+    assert code == 0, line
     listed = [json.loads(line) for line in (tmp_path / "run" / "skipped.jsonl").read_text().splitlines()]
     assert {entry["key"] for entry in listed} == {"blue/00.png", "blue/01.png", "blue/02.png"}
     assert {entry["reason"] for entry in listed} == {"the file is empty"}

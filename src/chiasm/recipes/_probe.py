@@ -17,6 +17,7 @@ from chiasm.core.example import Source, Splits, Subset
 from chiasm.core.protocols import Trunk
 from chiasm.core.seeds import stream
 from chiasm.data.pictures import PictureLoader
+from chiasm.data.skipped import Skipped
 from chiasm.heads import pool
 from chiasm.ops.similarity import knn_classify
 
@@ -24,6 +25,8 @@ MAX_GALLERY = 2000
 MAX_QUERIES = 1000
 MAX_BYTES = 512_000_000
 """Pictures that are kept in memory; fewer of them when they are large."""
+MAX_BROKEN = 0.5
+"""Share of the pictures that may be unreadable."""
 BATCH_SIZE = 256
 
 
@@ -87,7 +90,8 @@ def _some(source: Source, most: int, seed: int) -> Source:
 
 
 def _read(source: Source, image_size: int) -> tuple[UInt8[Tensor, "B 3 H W"], Int64[Tensor, " B"]]:
-    batches = list(PictureLoader(source, image_size, BATCH_SIZE))
+    # Few pictures: one that is broken may be more than a tenth. What is trained on has a stricter ledger of its own.
+    batches = list(PictureLoader(source, image_size, BATCH_SIZE, Skipped(max_share=MAX_BROKEN)))
     if not any((batch.labels >= 0).any() for batch in batches):
         raise InputError("pictures with classes to probe with", f"{source.name} has none", "leave out --probe")
     images = torch.cat([batch.images for batch in batches])
