@@ -27,7 +27,7 @@ from chiasm.serve.encoder import PictureEncoder
 # Tokens grow with the square of the pictures' side: four pictures of 1024 px in a trunk of large size take 1 GB.
 BATCH_SIZE = 4
 MOST_BYTES = 2 << 30
-"""Of the tokens or maps of all pictures, which are looked at together."""
+"""Of all pictures and their tokens or maps, which are looked at together."""
 _CLASS_TOKEN, _QUERY = "the class token", "the query of the pool"
 
 
@@ -106,8 +106,8 @@ def _looked(
     keys: list[str] = []
     for batch in PictureLoader(source, side_px, BATCH_SIZE, skipped, model.fit):
         found.append(look(batch.images.to(encoder.device)).cpu().numpy())
-        _check_room(found[0][0].nbytes, len(source))
         squares.append(batch.images.permute(0, 2, 3, 1).numpy())
+        _check_room(found[0][0].nbytes + squares[0][0].nbytes, len(source))
         keys += batch.keys
     return np.concatenate(squares), np.concatenate(found), tuple(keys), skipped.entries
 
@@ -120,7 +120,7 @@ def _check_room(bytes_each: int, num_pictures: int) -> None:
     """
     if bytes_each * num_pictures > MOST_BYTES:
         raise InputError(
-            f"pictures whose patches fit into {MOST_BYTES >> 30} GB together, {MOST_BYTES // bytes_each} of this size",
+            f"at most {MOST_BYTES // bytes_each} pictures of this size, whose patches fit into {MOST_BYTES >> 30} GB",
             f"{num_pictures} came",
             "give fewer pictures or a smaller size",
         )

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from chiasm.core.errors import InputError
-from chiasm.core.example import Source
+from chiasm.core.example import Source, Subset
 from chiasm.core.predictors import Explainer
 from chiasm.data.open import open_source
 from chiasm.heads import pool
@@ -124,6 +124,7 @@ def test_broken_pictures_are_told(source, tmp_path):
 
 
 def test_more_than_memory_holds_is_refused_at_once(source, monkeypatch):
-    monkeypatch.setattr(_patches, "MOST_BYTES", 5 * 16 * 24 * 4)
-    with pytest.raises(InputError, match="6 came; give fewer pictures or a smaller size"):
+    monkeypatch.setattr(_patches, "MOST_BYTES", 5 * (16 * 24 * 4 + 3 * 32**2))
+    with pytest.raises(InputError, match="at most 5 pictures of this size.*6 came; give fewer pictures"):
         served("class token").patches(source)
+    assert len(served("class token").patches(Subset(source, range(5), "five")).tokens) == 5
