@@ -6,13 +6,14 @@ The pictures are decoded once and kept; a look costs one pass of the trunk over 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from chiasm.core.errors import InputError
+from chiasm.core.errors import BrokenPictureError, InputError
 from chiasm.core.example import Source, Splits, Subset
 from chiasm.core.protocols import Trunk
 from chiasm.core.seeds import stream
@@ -23,6 +24,7 @@ from chiasm.ops.similarity import knn_classify
 
 MAX_GALLERY = 2000
 MAX_QUERIES = 1000
+MAX_COMPARED = 20_000
 MAX_BYTES = 512_000_000
 """Pictures that are kept in memory; fewer of them when they are large."""
 MAX_BROKEN = 0.5
@@ -80,6 +82,37 @@ def labelled_splits(data: Source, seed: int) -> Splits | None:
     cut = max(1, len(data) // 5)
     queries, gallery = order[:cut].tolist(), order[cut:].tolist()
     return Splits(Subset(data, gallery, f"{data.name} (gallery)"), Subset(data, queries, f"{data.name} (queries)"))
+
+
+def shared_pictures(probe: Splits, data: Source, seed: int) -> str | None:
+    """A note where test pictures of a probe are also trained on, told by the content of their files.
+
+    Learning without labels from a picture makes its vector better than a new picture's would be. At most `MAX_COMPARED`
+    pictures of each source are compared, so that a large one need not be read through: of a leak, a part shows.
+
+    Returns:
+        The note, None where none was found.
+    """
+    queries, compared = (_some(source, MAX_COMPARED, seed) for source in (probe.test, data))
+    tested = _digests(queries)
+    shared = tested & _digests(compared)
+    if not shared:
+        return None
+    part = "" if len(compared) == len(data) else f", of {len(compared)} of {len(data)} compared"
+    return (
+        f"{len(shared)} of {len(tested)} test pictures of the probe are among the training pictures{part}: its figures "
+        "are better than they would be on new pictures"
+    )
+
+
+def _digests(source: Source) -> set[str]:
+    """Digests of the pictures that can be read."""
+    found: set[str] = set()
+    for index in range(len(source)):
+        # What cannot be read is told by whoever decodes it.
+        with suppress(BrokenPictureError):
+            found.add(source.digest(index))
+    return found
 
 
 def _some(source: Source, most: int, seed: int) -> Source:
