@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Splits
-from chiasm.core.predictors import Record
 from chiasm.core.protocols import Objective, ObjectiveConfig, Trunk, TrunkConfig
 from chiasm.core.seeds import derive
 from chiasm.core.views import ViewSpec
@@ -32,8 +32,10 @@ from chiasm.engine.settings import Settings
 from chiasm.heads import pool
 from chiasm.models import encoder
 from chiasm.models._store import save_model
-from chiasm.recipes._folder import CHARTS, LOG, SKIPPED, run_folder
+from chiasm.recipes._estimate import check_alone, flops_per_picture, tried
+from chiasm.recipes._folder import CHARTS, LOG, SKIPPED, check_run_folder, run_folder
 from chiasm.recipes._probe import OnlineKnn, labelled_splits
+from chiasm.recipes._report import BatchCost, CostEstimate, TrainingReport
 from chiasm.recipes._start import Start
 from chiasm.recipes._words import options, summary
 from chiasm.weights.card import Card
@@ -41,27 +43,6 @@ from chiasm.weights.card import Card
 DEFAULT_MINUTES = 30.0
 CACHE_BYTES = 1_000_000_000
 """Small pictures are decoded once and kept, up to this much memory."""
-
-
-class TrainingReport(Record):
-    """What a training run did.
-
-    Attributes:
-        model: folder of the artefact.
-        trunk_parameters: numbers in the trunk.
-        steps, minutes, images_per_second: of training.
-        skipped: pictures that could not be read; they are listed in `skipped.jsonl`.
-        metrics: the last loss and the last on-line evaluation.
-    """
-
-    model: str
-    objective: str
-    trunk_parameters: int
-    steps: int
-    minutes: float
-    images_per_second: float
-    skipped: int
-    metrics: dict[str, float]
 
 
 def _encoder_alone(pictures: encoder.Encoder, objective: Objective) -> encoder.PictureModel:
@@ -94,6 +75,7 @@ class Pretraining:
             lie in parts. All processes make it.
         learns_labels: whether the labels of `data` are learned from; then its pictures are no probe.
         own: further settings of the recipe, each by the name of its option.
+        dry_run: only tell what it would cost.
     """
 
     name: str
@@ -114,9 +96,10 @@ class Pretraining:
     model: Callable[[encoder.Encoder, Objective], encoder.PictureModel] = _encoder_alone
     learns_labels: bool = False
     own: Mapping[str, str] = field(default_factory=dict)
+    dry_run: bool = False
 
     def run(self) -> TrainingReport:
-        """Train and save.
+        """Train and save; or, in a dry run, tell what that would cost (`CostEstimate`) and leave nothing.
 
         Raises:
             InputError: a setting, the folder or the data is unusable.
@@ -126,6 +109,9 @@ class Pretraining:
         """
         with ExitStack() as stack:
             processes = stack.enter_context(joined(wants_gpu(self.engine)))
+            if self.dry_run:
+                processes.first(lambda: check_alone(processes))
+                return self._estimate()
             goes_on = processes.first(lambda: stack.enter_context(run_folder(self.out, self.resume)))
             return self._run(processes, goes_on)
 
@@ -151,6 +137,53 @@ class Pretraining:
         broken = {key for keys in processes.gathered([key for key, _ in skipped.entries]) for key in keys}
         model = processes.together(lambda: self.model(self._encoder(outcome), objective))
         return processes.first(lambda: self._keep(model, outcome, len(broken)))
+
+    def _estimate(self) -> CostEstimate:
+        """What the run would cost."""
+        check_run_folder(self.out, self.resume)
+        budget = self._budget((self.out / FILE_NAME).exists())
+        skipped = Skipped()
+
+        def make(settings: Settings) -> tuple[Objective, ViewLoader]:
+            objective = self._objective()
+            return objective, replace(self, engine=settings)._batches(objective.views(), skipped, Processes())
+
+        size = self.engine.batch_size
+        # The larger one last, since a process's peak of memory never falls.
+        sizes = [size // 2, size] if size >= 4 else [size]
+        trials = {batch: tried(make, self.engine, batch, self.seed) for batch in sizes}
+        asked = trials[size]
+        counted = self.engine.model_copy(update={"batch_size": sizes[0]})
+        flops = flops_per_picture(*make(counted), self.engine)
+        per_step = size * self.engine.accumulate
+        steps = max(1, math.ceil(1 / budget.progress(1, per_step / asked.images_per_second)))
+        pictures = steps * per_step
+        trunk, everything = asked.objective.trunk, list(asked.objective.parameters())
+        return CostEstimate(
+            model=str(self.out),
+            objective=self.name,
+            trunk_parameters=sum(part.numel() for part in trunk.parameters()),
+            steps=steps,
+            minutes=pictures / asked.images_per_second / 60,
+            images_per_second=asked.images_per_second,
+            skipped=skipped.count,
+            metrics={},
+            learning_parameters=sum(part.numel() for part in everything if part.requires_grad),
+            parameters=sum(part.numel() for part in everything),
+            epochs=pictures / len(self.data),
+            gigaflops_per_picture=flops / 1e9,
+            teraflops_per_step=flops * per_step / 1e12,
+            batches=tuple(
+                BatchCost(
+                    batch_size=batch,
+                    images_per_second=trial.images_per_second,
+                    waiting_for_data=trial.waiting_for_data,
+                    peak_memory_mb=trial.peak_memory_mb,
+                    hours=pictures / trial.images_per_second / 3600,
+                )
+                for batch, trial in trials.items()
+            ),
+        )
 
     def _objective(self) -> Objective:
         """Trunk and heads as they begin, the same in all processes."""

@@ -39,6 +39,7 @@ def dino(
     resume: bool = False,
     probe: Splits | None = None,
     listeners: Sequence[Listener] = (),
+    dry_run: bool = False,
 ) -> TrainingReport:
     """Train a trunk without labels by DINO.
 
@@ -60,6 +61,7 @@ def dino(
         resume: go on from the checkpoint in `out`.
         probe: labelled pictures for the on-line k-NN; by default labelled pictures of `data`, where it has any.
         listeners: told about the run as it goes.
+        dry_run: only tell what the run would cost, from a few of its steps; nothing is written.
     """
     start = Start(start_from) if start_from is not None else None
     objective = fitted_to_pictures(objective, len(data))
@@ -78,4 +80,5 @@ def dino(
         resume=resume,
         probe=probe,
         listeners=listeners,
+        dry_run=dry_run,
     ).run()

@@ -58,6 +58,7 @@ def dinov2(
     resume: bool = False,
     probe: Splits | None = None,
     listeners: Sequence[Listener] = (),
+    dry_run: bool = False,
 ) -> TrainingReport:
     """Train a trunk without labels by DINOv2.
 
@@ -84,6 +85,7 @@ def dinov2(
         resume: go on from the checkpoint in `out`, or in the folder of the first phase.
         probe: labelled pictures for the on-line k-NN; by default labelled pictures of `data`, where it has any.
         listeners: told about the run as it goes.
+        dry_run: only tell what the run would cost, from a few of its steps, without a last phase; nothing is written.
     """
     start = Start(start_from) if start_from is not None else None
     objective = method.fitted(objective, len(data))
@@ -104,8 +106,9 @@ def dinov2(
         resume=resume,
         probe=probe,
         listeners=listeners,
+        dry_run=dry_run,
     )
-    return run.run() if final_size is None else _in_two_phases(run, objective, final_size, final_share)
+    return run.run() if final_size is None or dry_run else _in_two_phases(run, objective, final_size, final_share)
 
 
 def _in_two_phases(run: Pretraining, objective: method.Config, size_px: int, share: float) -> TrainingReport:

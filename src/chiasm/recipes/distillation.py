@@ -39,6 +39,7 @@ def distillation(
     resume: bool = False,
     probe: Splits | None = None,
     listeners: Sequence[Listener] = (),
+    dry_run: bool = False,
 ) -> TrainingReport:
     """Train a trunk without labels to see what another one sees.
 
@@ -58,6 +59,7 @@ def distillation(
         resume: go on from the checkpoint in `out`; the teacher is not in it and must be there still.
         probe: labelled pictures for the on-line k-NN; by default labelled pictures of `data`, where it has any.
         listeners: told about the run as it goes.
+        dry_run: only tell what the run would cost, from a few of its steps; nothing is written.
     """
     start = Start(start_from) if start_from is not None else None
     known = load_picture_model(teacher).encoder
@@ -76,6 +78,7 @@ def distillation(
         resume=resume,
         probe=probe,
         listeners=listeners,
+        dry_run=dry_run,
         wire=lambda student: method.Distillation(student, method.Teacher(known.trunk, known.pool), objective),
         own={"teacher": teacher},
     ).run()

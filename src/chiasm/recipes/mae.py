@@ -49,6 +49,7 @@ def mae(
     resume: bool = False,
     probe: Splits | None = None,
     listeners: Sequence[Listener] = (),
+    dry_run: bool = False,
 ) -> TrainingReport:
     """Train a trunk without labels by MAE, or by SimMIM where it puts a mask token in the place of hidden patches.
 
@@ -67,6 +68,7 @@ def mae(
         resume: go on from the checkpoint in `out`.
         probe: labelled pictures for the on-line k-NN; by default labelled pictures of `data`, where it has any.
         listeners: told about the run as it goes.
+        dry_run: only tell what the run would cost, from a few of its steps; nothing is written.
     """
     start = Start(start_from) if start_from is not None else None
     settings = fitted(trunk, data, USUAL) if start is None else start.settings(trunk, needs={})
@@ -85,6 +87,7 @@ def mae(
         resume=resume,
         probe=probe,
         listeners=listeners,
+        dry_run=dry_run,
     ).run()
 
 

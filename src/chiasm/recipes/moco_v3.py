@@ -41,6 +41,7 @@ def moco_v3(
     resume: bool = False,
     probe: Splits | None = None,
     listeners: Sequence[Listener] = (),
+    dry_run: bool = False,
 ) -> TrainingReport:
     """Train a trunk without labels by MoCo v3.
 
@@ -59,6 +60,7 @@ def moco_v3(
         resume: go on from the checkpoint in `out`.
         probe: labelled pictures for the on-line k-NN; by default labelled pictures of `data`, where it has any.
         listeners: told about the run as it goes.
+        dry_run: only tell what the run would cost, from a few of its steps; nothing is written.
     """
     start = Start(start_from) if start_from is not None else None
     return Pretraining(
@@ -76,4 +78,5 @@ def moco_v3(
         resume=resume,
         probe=probe,
         listeners=listeners,
+        dry_run=dry_run,
     ).run()

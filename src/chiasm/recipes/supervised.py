@@ -44,6 +44,7 @@ def supervised(
     resume: bool = False,
     probe: Splits | None = None,
     listeners: Sequence[Listener] = (),
+    dry_run: bool = False,
 ) -> TrainingReport:
     """Train a trunk and a class head on labelled pictures.
 
@@ -63,6 +64,7 @@ def supervised(
         resume: go on from the checkpoint in `out`.
         probe: labelled pictures for the on-line k-NN; none by default, since those of `data` are learned by heart.
         listeners: told about the run as it goes.
+        dry_run: only tell what the run would cost, from a few of its steps; nothing is written.
 
     Raises:
         InputError: the data has no classes, or another number of them than was given.
@@ -84,6 +86,7 @@ def supervised(
         resume=resume,
         probe=probe,
         listeners=listeners,
+        dry_run=dry_run,
         model=lambda pictures, learned: _classifier(pictures, learned, data.classes),
         learns_labels=True,
     ).run()
