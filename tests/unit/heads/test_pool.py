@@ -28,6 +28,9 @@ def test_each_kind_takes_its_tokens():
     normed = (mean - mean.mean(dim=1, keepdim=True)) / (spread + 1e-6).sqrt()
     torch.testing.assert_close(pool("mean_then_norm")(given), normed)
     torch.testing.assert_close(pool("class_and_mean")(given), torch.cat([given.prefix[:, 0], mean], dim=1))
+    torch.testing.assert_close(pool("class_or_mean")(given), given.prefix[:, 0])
+    without = features(num_class_tokens=0)
+    torch.testing.assert_close(pool("class_or_mean")(without), without.patches.sum(dim=1) / 6)
     torch.testing.assert_close(pool("class_and_register")(given), given.prefix[:, :2].flatten(1))
 
 
