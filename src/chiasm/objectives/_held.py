@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -29,6 +30,10 @@ class Held(nn.Module, Generic[ModuleT]):
     def module(self) -> ModuleT:
         """What is held."""
         return self._held[0]
+
+    def on(self, device: torch.device) -> ModuleT:
+        """What is held, on a device. Its owner's may be reached in other ways than by `to` (shards)."""
+        return self.module.to(device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """What `to`, `cuda`, `double` and the like call."""

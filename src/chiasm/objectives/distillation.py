@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
-from chiasm.core.views import ColourJitter, Views, ViewSpec
+from chiasm.core.views import Views, ViewSpec
 from chiasm.heads import pool as pools
 from chiasm.losses.matched_features import cosine_distance, smooth_l1
 from chiasm.objectives._held import Held
+from chiasm.objectives._light import light_view
 from chiasm.objectives._teacher import teacher_of
 from chiasm.ops.float32 import at_least_float32
 
@@ -89,23 +90,14 @@ class Distillation(Objective):
 
     def views(self) -> tuple[ViewSpec, ...]:
         """One view: crop, flip, light jitter."""
-        strength = self.settings.colour
-        return (
-            ViewSpec(
-                size_px=self.trunk.image_size,
-                min_area=self.settings.min_area,
-                jitter=ColourJitter(brightness=strength, contrast=strength, saturation=strength, hue=0.0),
-                grey=0.0,
-                blur=None,
-            ),
-        )
+        return (light_view(self.trunk.image_size, self.settings.min_area, self.settings.colour),)
 
     def forward(self, batch: Views, progress: float) -> Losses:
         """How far the student's features are from the teacher's of the same view."""
         del progress
         images = batch.images[0]
         with torch.no_grad():
-            vectors, maps = self.teacher.module(images)
+            vectors, maps = self.teacher.on(images.device)(images)
         features = self.trunk(self.trunk.normalize(images))
         pooled = self.pool(features)
         whole = cosine_distance(self.to_vector(pooled), vectors)

@@ -1,8 +1,6 @@
 """Supervised learning: a linear map of the pooled tokens tells the class. The plain baseline where labels are there.
 
-Paper: Szegedy et al., 2014, arXiv 1409.4842, section 6 (crops of 8% to 100% of the picture, aspect 3/4 to 4/3); Szegedy
-et al., 2015, arXiv 1512.00567, section 7 (label smoothing); Touvron et al., 2020, arXiv 2012.12877, table 9 (strength
-0.4 of colour jitter for vision transformers).
+Paper: Szegedy et al., 2015, arXiv 1512.00567, section 7 (label smoothing); for the view see `_light`.
 Differs: no RandAugment, mixup, CutMix or erasing, which pay in runs of hundreds of epochs.
 """
 
@@ -15,9 +13,10 @@ from torch import Tensor, nn
 
 from chiasm.core.errors import InputError
 from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
-from chiasm.core.views import ColourJitter, Views, ViewSpec
+from chiasm.core.views import Views, ViewSpec
 from chiasm.heads import pool as pools
 from chiasm.losses.known_classes import UNKNOWN, known_classes
+from chiasm.objectives._light import light_view
 
 
 class Config(ObjectiveConfig):
@@ -60,16 +59,7 @@ class Supervised(Objective):
 
     def views(self) -> tuple[ViewSpec, ...]:
         """One view: crop, flip, light jitter."""
-        strength = self.settings.colour
-        return (
-            ViewSpec(
-                size_px=self.trunk.image_size,
-                min_area=self.settings.min_area,
-                jitter=ColourJitter(brightness=strength, contrast=strength, saturation=strength, hue=0.0),
-                grey=0.0,
-                blur=None,
-            ),
-        )
+        return (light_view(self.trunk.image_size, self.settings.min_area, self.settings.colour),)
 
     def forward(self, batch: Views, progress: float) -> Losses:
         """Cross entropy over the pictures of the batch whose class is known.

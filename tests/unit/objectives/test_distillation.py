@@ -90,8 +90,9 @@ def test_what_is_held_moves_with_its_owner():
     learner = taught(SMALL).double()
     assert {weight.dtype for weight in learner.teacher.module.parameters()} == {torch.float64}
     assert learner(batch(), 0.0).total.dtype == torch.float64
-    held = Held(torch.nn.Linear(2, 2)).to("meta")
-    assert held.module.weight.is_meta
+    held = Held(torch.nn.Linear(2, 2))
+    assert held.to("meta").module.weight.is_meta
+    assert Held(torch.nn.Linear(2, 2)).on(torch.device("meta")).weight.is_meta
 
 
 def test_alone_a_trunk_is_taught_by_itself_as_it_was():
