@@ -14,12 +14,12 @@ from chiasm.core.protocols import Losses
 
 COLLAPSED_SPREAD = 0.01
 """Below this spread all pictures get practically one vector (1 = evenly spread over the sphere)."""
-WARN_STEPS, WARN_SHARE = 25, 0.1
-STOP_STEPS, STOP_SHARE = 50, 0.2
+WARN_STEPS, WARN_SHARE = 50, 0.1
+STOP_STEPS, STOP_SHARE = 200, 0.2
 """How long a doubt must last without a break, in steps and as a share of the run (both), before it is told and before
 it ends the run. A random start often gives all pictures nearly one answer, and gets out of that as the learning rate
 rises; that takes a tenth of a run by default. So a doubt is told when the rise did not help, and ends the run when the
-peak did not help for as long again."""
+peak did not help for as long again. In a short run a tenth is few steps, in which nothing is learned yet."""
 
 
 def spread(embeddings: Float[Tensor, "B D"]) -> Float[Tensor, ""]:

@@ -149,7 +149,7 @@ def test_nan_names_the_step_and_leaves_the_good_checkpoint(tmp_path):
 
 def test_collapse_stops(tmp_path):
     with pytest.raises(TrainingStoppedError, match="collapsed"):
-        run(tmp_path, steps=80, objective=ToyObjective(collapsed=True))
+        run(tmp_path, steps=220, objective=ToyObjective(collapsed=True))
 
 
 def test_resume_without_checkpoint_and_with_other_settings(tmp_path):

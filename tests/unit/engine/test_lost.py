@@ -110,12 +110,12 @@ class Doubtful(ToyObjective):
 def test_a_doubt_is_told_in_the_log_and_ends_the_run_when_it_lasts(tmp_path):
     listeners = [JsonLines(tmp_path / "log.jsonl")]
     rarely = OFTEN.model_copy(update={"checkpoint_minutes": 5.0})
-    fit(tmp_path, lambda: Doubtful(range(30, 70)), budget=Steps(100), settings=rarely, listeners=listeners)
+    fit(tmp_path, lambda: Doubtful(range(30, 170)), budget=Steps(200), settings=rarely, listeners=listeners)
     (warning,) = [line for line in lines(tmp_path) if line["event"] == "warning"]
-    assert warning["step"] == 54
-    assert "looks wrong, for 25 steps now" in warning["words"]
-    with pytest.raises(TrainingStoppedError, match=r"step 79, and for 50 steps in a row, mse .* wrong: .*collaps"):
-        fit(tmp_path / "other", lambda: Doubtful(range(30, 100)), budget=Steps(100), settings=rarely)
+    assert warning["step"] == 79
+    assert "looks wrong, for 50 steps now" in warning["words"]
+    with pytest.raises(TrainingStoppedError, match=r"step 229, and for 200 steps in a row, mse .* wrong: .*collaps"):
+        fit(tmp_path / "other", lambda: Doubtful(range(30, 300)), budget=Steps(300), settings=rarely)
 
 
 def test_figures_of_an_objective_that_say_nothing_are_no_doubt():

@@ -61,7 +61,8 @@ def test_a_doubt_is_told_once_and_ends_the_run_when_it_lasts():
     assert warned == [pytest.approx(WARN_SHARE * long, abs=2)]
     assert stopped == pytest.approx(STOP_SHARE * long, abs=2)
     # In a short run the steps count.
-    assert weigh_all(60, whole) == ([WARN_STEPS], STOP_STEPS)
+    assert weigh_all(300, whole) == ([WARN_STEPS], STOP_STEPS)
+    assert weigh_all(190, whole) == ([WARN_STEPS], None)
 
 
 @pytest.mark.parametrize("num_steps", [40, 200, 10_000])
