@@ -15,6 +15,7 @@ from chiasm.engine.settings import Settings
 from chiasm.layers.patch import Convolutions
 from chiasm.models import load_picture_model
 from chiasm.objectives import distillation as method
+from chiasm.recipes._kept import with_own_pool
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
 from chiasm.recipes._sizes import fitted
 from chiasm.recipes._start import Start
@@ -78,6 +79,7 @@ def distillation(
         resume=resume,
         probe=probe,
         listeners=listeners,
+        model=with_own_pool,
         dry_run=dry_run,
         wire=lambda student: method.Distillation(student, method.Teacher(known.trunk, known.pool), objective),
         own={"teacher": teacher},

@@ -17,6 +17,7 @@ from chiasm.engine.events import Listener
 from chiasm.engine.settings import Settings
 from chiasm.layers.positions import SinCos
 from chiasm.objectives import moco_v3 as method
+from chiasm.recipes._kept import with_own_pool
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
 from chiasm.recipes._sizes import fitted
 from chiasm.recipes._start import Start
@@ -78,5 +79,6 @@ def moco_v3(
         resume=resume,
         probe=probe,
         listeners=listeners,
+        model=with_own_pool,
         dry_run=dry_run,
     ).run()

@@ -14,6 +14,7 @@ from chiasm.engine.events import Listener
 from chiasm.engine.settings import Settings
 from chiasm.layers.patch import Convolutions
 from chiasm.objectives import simclr as method
+from chiasm.recipes._kept import with_own_pool
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
 from chiasm.recipes._sizes import fitted
 from chiasm.recipes._start import Start
@@ -74,5 +75,6 @@ def simclr(
         resume=resume,
         probe=probe,
         listeners=listeners,
+        model=with_own_pool,
         dry_run=dry_run,
     ).run()

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor, nn
-
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Splits
 from chiasm.core.protocols import Objective, TrunkConfig
@@ -21,6 +19,7 @@ from chiasm.heads import classes
 from chiasm.layers.patch import Convolutions
 from chiasm.models import classifier, encoder
 from chiasm.objectives import supervised as method
+from chiasm.recipes._kept import whole_state, with_own_pool
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
 from chiasm.recipes._sizes import fitted
 from chiasm.recipes._start import Start
@@ -115,15 +114,6 @@ def _told(count: int) -> str:
 def _classifier(pictures: encoder.Encoder, learned: Objective, names: tuple[str, ...]) -> classifier.Classifier:
     """The encoder with the class head that was learned with it."""
     model = classifier.Config(encoder=pictures.config, head=classes.Config(classes=names)).build()
-    model.image_encoder.load_state_dict(pictures.state_dict())
-    model.image_encoder.pool.load_state_dict(_whole(learned.get_submodule("pool")))
-    model.head.linear.load_state_dict(_whole(learned.get_submodule("head")))
+    model.image_encoder.load_state_dict(with_own_pool(pictures, learned).state_dict())
+    model.head.linear.load_state_dict(whole_state(learned.get_submodule("head")))
     return model
-
-
-def _whole(part: nn.Module) -> dict[str, Tensor]:
-    """Weights of a part of the objective, of which a process may hold shards; all processes ask for them."""
-    # Asked of the tensor, since to import the type of shards takes a second.
-    return {
-        name: getattr(value, "full_tensor", lambda value=value: value)() for name, value in part.state_dict().items()
-    }

@@ -17,6 +17,7 @@ from chiasm.heads import pool
 from chiasm.models import load_picture_model
 from chiasm.models._store import save_model
 from chiasm.models.encoder import Config as EncoderConfig
+from chiasm.objectives import distillation as method
 from chiasm.recipes.distillation import distillation
 from chiasm.trunks import vit
 from chiasm.weights.card import Card
@@ -52,6 +53,18 @@ def test_a_loaded_model_teaches_and_stays_as_it_is(tmp_path):
     make_teacher(tmp_path / "other")
     with pytest.raises(InputError, match="teacher was"):
         distillation(source, tmp_path / "run", **{**settings, "teacher": str(tmp_path / "other")}, resume=True)
+
+
+def test_a_pool_that_learns_is_kept(tmp_path):
+    source = open_source(str(draw_pictures(tmp_path / "pictures", 3)))
+    make_teacher(tmp_path / "teacher")
+    objective = method.Config(pool=pool.Config(by=pool.ByAttention(num_heads=2)))
+    settings = {"teacher": str(tmp_path / "teacher"), "trunk": STUDENT, "engine": ENGINE, "objective": objective}
+    distillation(source, tmp_path / "run", **settings, steps=1)
+    learned = read_tensors(tmp_path / "run" / FILE_NAME)
+    kept = load_picture_model(str(tmp_path / "run")).encoder.pool.state_dict()
+    assert kept
+    assert all(torch.equal(value, learned[f"objective.pool.{name}"]) for name, value in kept.items())
 
 
 def test_a_teacher_that_is_not_there_is_told(tmp_path):
