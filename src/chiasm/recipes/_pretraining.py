@@ -34,7 +34,7 @@ from chiasm.models import encoder
 from chiasm.models._store import save_model
 from chiasm.recipes._estimate import check_alone, flops_per_picture, tried
 from chiasm.recipes._folder import CHARTS, LOG, SKIPPED, check_run_folder, run_folder
-from chiasm.recipes._probe import OnlineKnn, labelled_splits
+from chiasm.recipes._probe import OnlineKnn, labelled_splits, shared_pictures
 from chiasm.recipes._report import BatchCost, CostEstimate, TrainingReport
 from chiasm.recipes._start import Start
 from chiasm.recipes._words import options, summary
@@ -260,9 +260,12 @@ class Pretraining:
         """Save the model as an artefact."""
         shown = ("loss", "knn_accuracy", "images_per_second", "spread")
         metrics = {name: outcome.figures[name] for name in shown if name in outcome.figures}
+        shared = shared_pictures(self.probe, self.data, self.seed) if self.probe else None
+        notes = (shared,) if shared else ()
+        data = f"{self.data.name}: {len(self.data)} pictures, {num_skipped} of those met unreadable"
         card = Card.now(
             title=f"A trunk trained by {self.name}",
-            data=f"{self.data.name}: {len(self.data)} pictures, {num_skipped} of those met unreadable",
+            data="; ".join((data, *notes)),
             command=self._command(),
             seconds=outcome.seconds,
             settings={**self._identity(), "steps": str(outcome.steps)},
@@ -278,6 +281,7 @@ class Pretraining:
             images_per_second=metrics.get("images_per_second", 0.0),
             skipped=num_skipped,
             metrics=metrics,
+            notes=notes,
         )
 
     def _command(self) -> str:

@@ -14,6 +14,7 @@ class TrainingReport(Record):
         steps, minutes, images_per_second: of training.
         skipped: pictures that could not be read; they are listed in `skipped.jsonl`.
         metrics: the last loss and the last on-line evaluation.
+        notes: what to know before the metrics are believed; usually none.
     """
 
     model: str
@@ -24,6 +25,7 @@ class TrainingReport(Record):
     images_per_second: float
     skipped: int
     metrics: dict[str, float]
+    notes: tuple[str, ...] = ()
 
 
 class BatchCost(Record):
