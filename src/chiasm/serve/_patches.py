@@ -99,7 +99,7 @@ def _looked(
         TooManyBrokenError: more of the source is broken than is tolerated.
     """
     model = encoder.model.encoder
-    side_px = size_px or model.fit.side_px(model.trunk.image_size)
+    side_px = model.fit.side_px(model.trunk.image_size) if size_px is None else size_px
     skipped = Skipped()
     squares: list[np.ndarray] = []
     found: list[np.ndarray] = []

@@ -84,8 +84,9 @@ def test_a_larger_size_gives_more_patches(name, source):
 def test_sizes_that_do_not_fit_are_told(source):
     with pytest.raises(InputError, match="patch"):
         served("class token").patches(source, 60)
-    with pytest.raises(InputError, match="size_px of at least 1"):
-        served("class token").patches(source, -8)
+    for size_px in (0, -8):
+        with pytest.raises(InputError, match="size_px of at least 1"):
+            served("class token").patches(source, size_px)
 
 
 @pytest.mark.parametrize("name", [name for name, (*_, heads) in TRUNKS.items() if heads])
