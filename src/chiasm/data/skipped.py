@@ -48,6 +48,12 @@ class Skipped:
             return len(self._entries)
 
     @property
+    def listed(self) -> frozenset[str]:
+        """Keys of all pictures on the list, with those that an earlier run wrote there."""
+        with self._lock:
+            return frozenset({*self._written, *self._entries})
+
+    @property
     def num_seen(self) -> int:
         """How many distinct pictures were met, broken ones included."""
         with self._lock:

@@ -14,6 +14,11 @@ from chiasm.engine.checkpoint import FILE_NAME
 LOG, SKIPPED, CHARTS = "log.jsonl", "skipped.jsonl", "tensorboard"
 
 
+def begun(out: Path) -> bool:
+    """Whether a folder holds a run to go on with: one with a checkpoint, or one that was killed before its first."""
+    return (out / FILE_NAME).exists() or _holds_only_logs(out)
+
+
 def check_run_folder(out: Path, resume: bool) -> None:
     """Refuse to write into a folder that holds something else.
 
@@ -22,11 +27,10 @@ def check_run_folder(out: Path, resume: bool) -> None:
     Raises:
         InputError: `out` is a file, or holds something although `resume` was not asked for, or nothing to resume.
     """
-    begun = (out / FILE_NAME).exists() or _holds_only_logs(out)
     if not resume:
-        on = ", or go on with what is there by --resume" if begun else ""
+        on = ", or go on with what is there by --resume" if begun(out) else ""
         check_new_folder(out, f"choose another --out{on}")
-    elif not begun:
+    elif not begun(out):
         raise InputError(f"a checkpoint in {out}", "there is none", "start without --resume")
 
 

@@ -21,7 +21,7 @@ from chiasm.engine.events import Listener
 from chiasm.engine.settings import Settings
 from chiasm.layers.hiding import Replaced
 from chiasm.objectives import dinov2 as method
-from chiasm.recipes._folder import check_run_folder
+from chiasm.recipes._folder import begun, check_run_folder
 from chiasm.recipes._pretraining import DEFAULT_MINUTES, Pretraining, TrainingReport
 from chiasm.recipes._sizes import fitted
 from chiasm.recipes._start import Start
@@ -124,7 +124,8 @@ def _in_two_phases(run: Pretraining, objective: method.Config, size_px: int, sha
     # Temperature, prototypes and trunk are past what they begin with.
     settled = objective.model_copy(update={"trunk_waits": 0.0, "last_layer_waits": 0.0, "temperature_warmup": 0.0})
     # Told now rather than after the first phase.
-    check_run_folder(run.out, resume=run.resume and run.out.exists())
+    goes_on = run.resume and begun(run.out)
+    check_run_folder(run.out, goes_on)
     done = replace(run, out=before, steps=_steps_before(run.steps, share), minutes=_minutes_before(run, share)).run()
     steps, minutes = _length_after(before, share)
     report = replace(
@@ -135,7 +136,7 @@ def _in_two_phases(run: Pretraining, objective: method.Config, size_px: int, sha
         engine=run.engine.model_copy(update={"lr": FINAL_LR * run.engine.lr}),
         steps=steps,
         minutes=minutes,
-        resume=run.resume and run.out.exists(),
+        resume=goes_on,
     ).run()
     return report.model_copy(update={"steps": done.steps + report.steps, "minutes": done.minutes + report.minutes})
 
