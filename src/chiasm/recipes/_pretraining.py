@@ -17,6 +17,7 @@ from chiasm.core.example import Source, Splits
 from chiasm.core.protocols import Objective, ObjectiveConfig, Trunk, TrunkConfig
 from chiasm.core.seeds import derive
 from chiasm.core.views import ViewSpec
+from chiasm.data.augment.rendering import executor_for
 from chiasm.data.cache import Cached
 from chiasm.data.processors import num_processors
 from chiasm.data.skipped import Skipped
@@ -198,6 +199,7 @@ class Pretraining:
 
     def _batches(self, views: Sequence[ViewSpec], skipped: Skipped, processes: Processes) -> ViewLoader:
         """This process's rows of the batches; processes of one machine share its processors and memory."""
+        device = torch.device("cuda", processes.local_rank) if wants_gpu(self.engine) else torch.device("cpu")
         return ViewLoader(
             Cached(self.data, CACHE_BYTES // processes.local_count),
             views,
@@ -207,6 +209,7 @@ class Pretraining:
             skipped,
             rank=processes.rank,
             num_ranks=processes.count,
+            executor=executor_for(device),
         )
 
     def _probes(self, image_size: int) -> list[OnlineKnn]:
