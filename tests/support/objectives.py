@@ -6,14 +6,14 @@ import os
 import signal
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed
 
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError
-from chiasm.core.protocols import Objective, TrunkConfig
+from chiasm.core.protocols import Objective, ObjectiveConfig, TrunkConfig
 from chiasm.core.seeds import stream
 from chiasm.core.views import Views
 from chiasm.data.augment import masks
@@ -22,6 +22,7 @@ from chiasm.engine.loop import Engine, Outcome
 from chiasm.engine.processes import Processes
 from chiasm.engine.settings import Settings
 from chiasm.layers.hiding import Replaced
+from chiasm.layers.residual import DropPath
 from chiasm.objectives import registry
 from chiasm.trunks import convnext, swin, vit
 
@@ -35,13 +36,14 @@ TRUNKS: dict[str, TrunkConfig] = {
     ),
     "convnext": convnext.Config(image_size=32, embed_dims=(16, 32), depths=(1, 1)),
 }
+ConfigT = TypeVar("ConfigT", bound=Config)
 SMALLER = {"num_prototypes": 48, "num_classes": 3}
 """Sizes that follow the data, wherever they stand in the settings of an objective."""
 LOCAL = {"koleo_weight": 0.0}
 """What is by definition computed from the pictures of one process alone (KoLeo), left out where processes compare."""
 
 
-def smaller(config: Config, sizes: dict[str, Any] = SMALLER) -> Config:
+def smaller(config: ConfigT, sizes: dict[str, Any]) -> ConfigT:
     """The settings with other sizes, at any depth."""
     new = {}
     for name in type(config).model_fields:
@@ -56,7 +58,8 @@ def smaller(config: Config, sizes: dict[str, Any] = SMALLER) -> Config:
 def make(name: str, trunk: str, seed: int = 0, sizes: dict[str, Any] = SMALLER) -> Objective:
     """An objective around a trunk; refused by InputError where the trunk cannot serve."""
     torch.manual_seed(seed)
-    return smaller(registry.config(name)(), sizes).build(TRUNKS[trunk].build())
+    config: ObjectiveConfig = registry.config(name)()
+    return smaller(config, sizes).build(TRUNKS[trunk].build())
 
 
 def served(name: str) -> list[str]:
@@ -150,7 +153,7 @@ def without_chance(name: str) -> Objective:
     """An objective that draws no random numbers of its own and compares across processes all that it compares."""
     objective = make(name, FIRST[name], sizes={**SMALLER, **LOCAL})
     for part in objective.modules():
-        if hasattr(part, "rate"):
+        if isinstance(part, DropPath):
             part.rate = 0.0
     return objective
 
