@@ -58,4 +58,3 @@ def masked_l1(
     # The mean over processes, since the gradients of all of them are averaged.
     count = sum_over_ranks(hidden.sum().to(errors.dtype)) / num_ranks() * target.shape[1]
     return errors.sum() / count.clamp(min=1.0)
-
