@@ -42,6 +42,10 @@ def test_a_resumed_run_appends_only_what_is_new_and_survives_a_half_written_line
     lines = path.read_text().splitlines()
     assert lines[:2] == ['{"key": "bad/0", "reason": "x"}', '{"key": "bad/1", "rea']
     assert [json.loads(line)["key"] for line in lines[2:]] == ["bad/1", "bad/2"]
+    assert skipped.listed == {"bad/0", "bad/1", "bad/2"}
+    later = Skipped(path)
+    assert later.listed == skipped.listed
+    assert later.count == 0
 
 
 def test_keys_that_are_no_valid_unicode_can_be_written(tmp_path: Path) -> None:
