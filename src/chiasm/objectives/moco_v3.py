@@ -37,8 +37,7 @@ class Config(ObjectiveConfig):
 
     Attributes:
         temperature: 0.2 for vision transformers; the paper's ResNet has 1.0.
-        momentum: share of the momentum encoder's weights that stays at each step: at first; half a cosine takes it to
-            1.
+        momentum: share of the momentum encoder's weights that stays at a step; half a cosine takes it from this to 1.
         freeze_patches: whether a linear patch projection stays as it was drawn, which steadies training; stems of
             convolutions learn in any case.
         num_layers: of the projector; 3 for vision transformers. The predictor has 2.
