@@ -135,7 +135,7 @@ class Pretraining:
         )
         outcome = engine.fit(objective, batches, goes_on)
         processes.together(skipped.finish)
-        broken = {key for keys in processes.gathered([key for key, _ in skipped.entries]) for key in keys}
+        broken = {key for keys in processes.gathered(skipped.listed) for key in keys}
         model = processes.together(lambda: self.model(self._encoder(outcome), objective))
         return processes.first(lambda: self._keep(model, outcome, len(broken)))
 
