@@ -92,9 +92,9 @@ class Config(BlockSettings):
     """Settings of a masked decoder; see `BlockSettings` for its blocks.
 
     The size is chosen where it is not given. Its width is half the trunk's, but at least a third of the numbers of a
-    patch, which hold 98 % of the variance of normalised patches, and at most 512. Its depth is a third of the trunk's,
-    and at most 8. That is the paper's 512 x 8 for ViT-L, where at three quarters hidden the decoder does a third of the
-    encoder's work; for ViT-S, where 512 x 8 would be four times the encoder's, it is 256 x 4.
+    patch, which can hold 97 to 99 % of the variance of normalised patches, and at most 512. Its depth is a third of the
+    trunk's, and at most 8. That is the paper's 512 x 8 for ViT-L, where at three quarters hidden the decoder does a
+    third of the encoder's work; for ViT-S, where 512 x 8 would be four times the encoder's, it is 256 x 4.
 
     Attributes:
         embed_dim: width of the tokens, a multiple of 4.
@@ -114,7 +114,7 @@ class Config(BlockSettings):
         """
         width = self.embed_dim or fitting_dim(trunk.embed_dim, trunk.patch_size)
         depth = self.depth or fitting_depth(len(trunk.levels()) - 2)
-        heads = self.num_heads or max(1, width // HEAD_DIM)
+        heads = self.num_heads or fitting_heads(width)
         if width % heads:
             came = f"{heads} does not divide {width}"
             raise InputError("a num_heads of the decoder that divides its embed_dim", came, "change one")
@@ -133,6 +133,11 @@ def fitting_dim(trunk_dim: int, patch_size: int) -> int:
     """The width for a trunk's width and patch: a multiple of that of a head."""
     least = max(trunk_dim / 2, patch_size * patch_size * NUM_CHANNELS / 3)
     return min(MOST_DIM, -(-int(least) // HEAD_DIM) * HEAD_DIM)
+
+
+def fitting_heads(width: int) -> int:
+    """The most heads that divide a width and are not narrower than the paper's."""
+    return max((count for count in range(1, width // HEAD_DIM + 1) if width % count == 0), default=1)
 
 
 def fitting_depth(trunk_depth: int) -> int:

@@ -91,6 +91,8 @@ def test_what_is_chosen_and_what_is_given():
     trunk = vit.Config(size="pico", image_size=32, patch_size=8).build()
     assert sizes(Config().build(trunk)) == (64, 2, 2)
     assert sizes(Config(embed_dim=48, depth=3, num_heads=4).build(trunk)) == (48, 3, 4)
+    assert sizes(Config(embed_dim=100).build(trunk)) == (100, 2, 2)
+    assert sizes(Config(embed_dim=20).build(trunk)) == (20, 2, 1)
     with pytest.raises(InputError, match="5 does not divide 48"):
         Config(embed_dim=48, num_heads=5).build(trunk)
     with pytest.raises(InputError, match="multiple of 4"):
