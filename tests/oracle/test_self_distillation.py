@@ -15,8 +15,9 @@ from two_ranks_distillation import CENTRED, DINO, DINOV2, METHODS, SAMPLES, batc
 from chiasm.losses.dino import dino_loss, entropy
 from chiasm.losses.ibot import ibot_loss
 from chiasm.losses.koleo import koleo
-from chiasm.losses.targets import Balanced, Centred
+from chiasm.losses.targets import Balanced, Centred, Centring
 from chiasm.objectives._self_distillation import SelfDistillation
+from chiasm.objectives.dinov2 import DinoV2
 from chiasm.ops.sinkhorn import sinkhorn
 
 
@@ -27,9 +28,8 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 def slow_cross_entropy(target: Tensor, scores: Tensor, temperature: float) -> Tensor:
     """H(a, b) = -a log b, summed over prototypes, for one picture."""
     exponentials = torch.exp(scores / temperature)
-    return -sum(
-        (a * torch.log(b) for a, b in zip(target, exponentials / exponentials.sum(), strict=True)), drawn(1)[0] * 0
-    )
+    shares = exponentials / exponentials.sum()
+    return -torch.stack([a * torch.log(b) for a, b in zip(target, shares, strict=True)]).sum()
 
 
 def slow_dino(scores: Tensor, targets: Tensor, temperature: float) -> Tensor:
@@ -215,6 +215,7 @@ def test_dino_whole_equals_its_pseudocode():
     """Algorithm 1 of arXiv:2104.14294 with two global and two local crops, pair by pair."""
     made = objective(DINO)
     views = batch(made)
+    assert isinstance(made.targets, Centring)
     made.targets.centre.copy_(0.3 * drawn(12, seed=5))
     centre = made.targets.centre.clone()
     temperature = DINO.teacher_temperature_at(0.15)
@@ -251,6 +252,7 @@ def test_dino_whole_equals_its_pseudocode():
 def test_dinov2_whole_equals_explicit_loops(settings):
     settings = settings.model_copy(update={"koleo_weight": 0.1})
     made = objective(settings)
+    assert isinstance(made, DinoV2)
     views = batch(made)
     temperature = settings.teacher_temperature_at(0.15)
     student = [
@@ -279,12 +281,13 @@ def test_dinov2_whole_equals_explicit_loops(settings):
     places = [(view, row, place) for view in range(2) for row, place in hidden[view].nonzero().tolist()]
     seen = torch.stack([teacher[view][1].patches[row, place] for view, row, place in places])
     patch_goals = wanted(teacher_head(seen).detach())
-    ibot = sum(
+    terms = [
         -(goal * (head(student[view][1].patches[row, place][None])[0] / 0.1).log_softmax(dim=0)).sum()
         / hidden[view][row].sum()
         for goal, (view, row, place) in zip(patch_goals, places, strict=True)
-    ) / (2 * len(hidden[0]))
-    apart = sum(slow_koleo(features.prefix[:, 0]) for _, features in student[:2])
+    ]
+    ibot = torch.stack(terms).sum() / (2 * len(hidden[0]))
+    apart = torch.stack([slow_koleo(features.prefix[:, 0]) for _, features in student[:2]]).sum()
 
     losses = made(views, 0.15)
     assert places

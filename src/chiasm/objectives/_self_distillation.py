@@ -1,8 +1,8 @@
 """What DINO and DINOv2 share: a student, a teacher that follows it, and prototypes on which both should agree.
 
 Paper: Caron et al., 2021, arXiv 2104.14294, section 3 and appendix C.
-Differs: `fitted` chooses prototypes, temperature and momentum by the number of pictures, where the papers' are those of
-a million and more.
+Differs: `fitted` chooses prototypes, temperature, momentum and what keeps the teacher from collapse by the number of
+pictures, where the papers' are those of a million and more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from chiasm.core.rates import LearningGroup
 from chiasm.heads import pool as pools
 from chiasm.heads import prototypes
 from chiasm.losses.dino import entropy
-from chiasm.losses.targets import AnyTargets, Centred
+from chiasm.losses.targets import AnyTargets, Balanced, Centred
 from chiasm.objectives._crops import Crops
 from chiasm.objectives._teacher import follow, teacher_of
 from chiasm.ops.schedules import cosine
@@ -34,6 +34,9 @@ FEW, MANY = 20_000, 1_000_000
 """Numbers of pictures between which temperature and momentum go from the one end to the other, by the logarithm."""
 TEMPERATURES = (0.02, 0.07)
 MOMENTA = (0.99, 0.996)
+MOST_BALANCED = 100_000
+"""Up to so many pictures Sinkhorn-Knopp stands in for centring, which needs many steps to find its balance: in short
+runs it left the teacher nearly uniform, or with few prototypes, depending on the temperature."""
 UNIFORM_SHARE, SAME_KL = 0.99, 0.01
 """Beyond these the teacher gives all prototypes alike, and the student has learned it."""
 FEWEST_IN_USE = 1.5
@@ -77,7 +80,7 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def fitted(settings: SettingsT, num_pictures: int) -> SettingsT:
-    """Settings with what was not given chosen by the number of pictures: prototypes, temperature, momentum.
+    """Settings with what was not given chosen by the number of pictures: prototypes, temperature, momentum, targets.
 
     Few pictures cannot keep many prototypes apart, need a sharper teacher, and see fewer steps for it to follow.
     """
@@ -87,6 +90,7 @@ def fitted(settings: SettingsT, num_pictures: int) -> SettingsT:
         "head": fitted_head(settings.head, num_pictures),
         "teacher_temperature": round(TEMPERATURES[0] + (TEMPERATURES[1] - TEMPERATURES[0]) * share, 4),
         "momentum": round(MOMENTA[0] + (MOMENTA[1] - MOMENTA[0]) * share, 5),
+        "targets": Balanced() if num_pictures <= MOST_BALANCED else settings.targets,
     }
     given = settings.model_fields_set - {"head"}
     return settings.model_copy(update={name: value for name, value in chosen.items() if name not in given})

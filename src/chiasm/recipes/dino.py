@@ -44,7 +44,8 @@ def dino(
     """Train a trunk without labels by DINO.
 
     Prototypes, the teacher's temperature and its momentum follow the number of pictures unless given: from 1024, 0.02
-    and 0.99 for up to 20 000 pictures to the paper's 65 536, 0.07 and 0.996 for a million.
+    and 0.99 for up to 20 000 pictures to the paper's 65 536, 0.07 and 0.996 for a million. Up to 100 000 pictures
+    Sinkhorn-Knopp stands in for centring, unless `--objective.targets.kind` says otherwise.
 
     Args:
         data: pictures to learn from: a folder, a table, shards, or `world:train?size=64`.

@@ -9,7 +9,6 @@ import pytest
 import torch
 from two_ranks_distillation import CENTRED, DINO, DINOV2, batch, objective
 
-from chiasm.core.choice import unless_given
 from chiasm.core.errors import InputError
 from chiasm.core.views import BlockMask
 from chiasm.heads import pool, prototypes
@@ -98,7 +97,6 @@ def test_one_setting_of_a_part_keeps_the_others_of_the_method():
     assert settings.head == prototypes.Config(num_prototypes=5, norm_last_layer=False)
     assert settings.targets.kind == "sinkhorn"
     assert dinov2.Config.parse({"patch_head": None}, "it").patch_head is None
-    assert unless_given(a=1).func({"a": 2, "b": 3}) == {"a": 2, "b": 3}
 
 
 def test_temperature_rises_and_never_starts_above_its_end():
@@ -130,6 +128,12 @@ def test_temperature_and_momentum_follow_it_too():
     assert (many.teacher_temperature, many.momentum) == (0.07, 0.996)
     middle = shared.fitted(dino.Config(), round(math.sqrt(20_000 * 10**6)))
     assert (middle.teacher_temperature, middle.momentum) == (0.045, 0.993)
+
+
+def test_few_pictures_are_balanced_where_centring_needs_a_long_run():
+    assert shared.fitted(dino.Config(), 100_000).targets == Balanced()
+    assert shared.fitted(dino.Config(), 100_001).targets == Centred()
+    assert shared.fitted(dino.Config(targets=Centred()), 100).targets == Centred()
 
 
 def test_what_is_given_is_kept():

@@ -69,6 +69,7 @@ def test_settings_follow_the_number_of_pictures(tmp_path, data):
     assert "head.num_prototypes=1024" in words
     assert "teacher_temperature=0.02" in words
     assert "momentum=0.99" in words
+    assert "targets.kind=sinkhorn" in words
 
 
 def test_a_new_trunk_gets_what_the_method_needs(tmp_path, data):
@@ -107,7 +108,7 @@ def test_another_method_takes_the_trunk_alone(old):
     start.bring(objective, "another")
     stored = weights(old)
     assert torch.equal(objective.head.prototypes.directions, head)
-    assert torch.equal(objective.trunk.hiding.mask_token, stored["teacher_trunk.hiding.mask_token"])
+    assert torch.equal(objective.trunk.state_dict()["hiding.mask_token"], stored["teacher_trunk.hiding.mask_token"])
     assert not Start(str(old / "model.safetensors")).goes_on_from("dinov2")
 
 
