@@ -130,3 +130,12 @@ def test_pictures_that_vanish_while_a_run_rests_are_listed_when_it_goes_on(train
     assert "3 of those met unreadable" in (tmp_path / "run" / "card.md").read_text()
     assert train("--resume", "--steps", 9)[0] == 0
     assert "3 of those met unreadable" in (tmp_path / "run" / "card.md").read_text()
+
+
+def test_ctrl_c_before_the_first_step_says_so_and_leaves_nothing(train, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("chiasm.engine.logs.JsonLines.started", interrupted)
+    assert train("--steps", 2) == (130, "chiasm: interrupted.")
+    assert not (tmp_path / "run").exists()

@@ -133,7 +133,14 @@ def make_app(words: Sequence[str]) -> cyclopts.App:
     from chiasm.surfaces.output import Output
 
     _check_command(words)
-    app = cyclopts.App(name="chiasm", help=f"{chiasm.__doc__}", version=chiasm.__version__, console=Output())
+    app = cyclopts.App(
+        name="chiasm",
+        help=f"{chiasm.__doc__}",
+        version=chiasm.__version__,
+        console=Output(),
+        # It would leave without a word.
+        suppress_keyboard_interrupt=False,
+    )
     for name in TASKS.names():
         _add(app, TASKS, name, words, wanted=words[:1] == [_shown(name)])
     for group, (registry, help_text) in GROUPS.items():
