@@ -139,8 +139,10 @@ class _Session:
         self._objective = objective
         self._fabric, self._numbers = engine.processes.together(lambda: open_device(settings, engine.processes))
         averaged = settings.ema_momentum > 0
-        # Where weights lie in parts, or others are kept than those that learn, a plain trunk takes them to be used.
-        self._plain = copy.deepcopy(objective.trunk if averaged else objective.kept).requires_grad_(False)
+        learned = objective.trunk if averaged else objective.kept
+        in_parts = settings.strategy == "fsdp" and engine.processes.count > 1
+        # Averages, and weights that lie in parts, are put into a plain trunk to be used.
+        self._plain = copy.deepcopy(learned).requires_grad_(False) if averaged or in_parts else learned
         if settings.recompute:
             recompute_blocks(objective)
         self._parallel = placed(objective, self._fabric.device, settings.strategy, engine.processes)
