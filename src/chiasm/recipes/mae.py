@@ -1,9 +1,10 @@
 """MAE: learn from unlabelled pictures by telling what is hidden of them; Swin does so by SimMIM.
 
 The paper's settings, but for the learning rate: 1.5e-4 for 256 pictures suits its 800 epochs in batches of 4096, where
-it is 2.4e-3 at the peak; runs of minutes want nearly as much in batches of 256. The decoder is half as wide as the trunk and a third as deep (`heads.masked_decoder` tells the rule): the
-paper's for ViT-L, and less where 512 x 8 would be several times the trunk's own work. The tokens of the model that is
-kept are pooled by their mean, since the loss says nothing of the class token.
+it is 2.4e-3 at the peak; runs of minutes want nearly as much in batches of 256. The decoder is half as wide as the
+trunk and a third as deep (`heads.masked_decoder` tells the rule): the paper's for ViT-L, and less where 512 x 8 would
+be several times the trunk's own work. The tokens of the model that is kept are pooled by their mean, since the loss
+says nothing of the class token.
 
 Lab note: see docs/results.md for the figures of the commands named there.
 """
