@@ -62,8 +62,8 @@ def dinov2(
 ) -> TrainingReport:
     """Train a trunk without labels by DINOv2.
 
-    Prototypes, the teacher's temperature and its momentum follow the number of pictures unless given: from 1024, 0.02
-    and 0.99 for up to 20 000 pictures to 65 536, 0.07 and 0.996 for a million.
+    Prototypes, the teacher's temperature and its momentum follow the number of pictures unless given: from 1024, 0.01
+    and 0.95 for few pictures to 65 536, 0.07 and 0.996 for a million.
 
     Args:
         data: pictures to learn from: a folder, a table, shards, or `world:train?size=64`.

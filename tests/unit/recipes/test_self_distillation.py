@@ -67,8 +67,8 @@ def test_settings_follow_the_number_of_pictures(tmp_path, data):
     dino(data, tmp_path / "run", trunk=TINY, objective=crops, engine=ENGINE, steps=1)
     words = settings_of(tmp_path / "run")["objective"]
     assert "head.num_prototypes=1024" in words
-    assert "teacher_temperature=0.02" in words
-    assert "momentum=0.99" in words
+    assert "teacher_temperature=0.01" in words
+    assert "momentum=0.95" in words
     assert "targets.kind=sinkhorn" in words
 
 
