@@ -34,8 +34,8 @@ FEW, MANY = 100_000, 1_000_000
 """Numbers of pictures between which temperature and momentum go from the one end to the other, by the logarithm."""
 TEMPERATURES = (0.01, 0.07)
 MOMENTA = (0.95, 0.996)
-"""Few pictures mean few steps: a sharp teacher tells pictures apart from the first step on, and one that follows quickly
-gets better within the run (docs/results.md). The papers' teachers have hundreds of thousands of steps."""
+"""Few pictures mean few steps: a sharp teacher tells pictures apart from the first step on, and one that follows
+quickly gets better within the run (docs/results.md). The papers' teachers have hundreds of thousands of steps."""
 MOST_BALANCED = 100_000
 """Up to so many pictures Sinkhorn-Knopp stands in for centring, which needs many steps to find its balance: in short
 runs it left the teacher nearly uniform, or with few prototypes, depending on the temperature."""
