@@ -23,6 +23,8 @@ from typing import Any
 
 OBJECTIVES = ("simclr", "moco-v3", "dino", "dinov2", "mae", "supervised")
 UNTRAINED, RAW = "untrained", "raw-pixels"
+IMPLAUSIBLE_POINTS = 25.0
+"""A linear probe so far above the neighbours hints at leakage or features that only look good, not at learning."""
 
 
 def chiasm(*words: str) -> Any:
@@ -108,6 +110,12 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def suspects(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Runs whose figures look like success and may be a fault."""
+    wide = [row for row in rows if 100 * (row["linear"] - row["knn"]) > IMPLAUSIBLE_POINTS]
+    return [f"{row['name']}, seed {row['seed']}: linear {row['linear']:.1%}, but k-NN {row['knn']:.1%}" for row in wide]
+
+
 def _spread(values: Sequence[float]) -> str:
     return f"{mean(values):.1f} %" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
@@ -130,6 +138,7 @@ def main() -> None:
     if not options.only_print:
         measure(options)
     print(table(results(options.out)))
+    print("\n".join(["", "look at these:", *found] if (found := suspects(results(options.out))) else []))
 
 
 if __name__ == "__main__":
