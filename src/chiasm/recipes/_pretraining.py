@@ -121,6 +121,8 @@ class Pretraining:
         objective = processes.together(self._objective)
         skipped = Skipped(self.out / SKIPPED)
         batches = processes.together(lambda: self._batches(objective.views(), skipped, processes))
+        # Once, since it goes through the names of all pictures.
+        identity = self._identity()
         probes: list[Probe] = []
         processes.first(lambda: probes.extend(self._probes(objective.trunk.image_size)))
         engine = Engine(
@@ -129,7 +131,7 @@ class Pretraining:
             folder=self.out,
             listeners=[*self.listeners, *self._logs()],
             probes=probes,
-            run=self._identity(),
+            run=identity,
             seed=self.seed,
             processes=processes,
         )
@@ -137,7 +139,7 @@ class Pretraining:
         processes.together(skipped.finish)
         broken = {key for keys in processes.gathered(skipped.listed) for key in keys}
         model = processes.together(lambda: self.model(self._encoder(outcome), objective))
-        return processes.first(lambda: self._keep(model, outcome, len(broken)))
+        return processes.first(lambda: self._keep(model, outcome, identity, len(broken)))
 
     def _estimate(self) -> CostEstimate:
         """What the run would cost."""
@@ -259,7 +261,9 @@ class Pretraining:
         pictures.trunk.load_state_dict(outcome.trunk.state_dict())
         return pictures
 
-    def _keep(self, model: encoder.PictureModel, outcome: Outcome, num_skipped: int) -> TrainingReport:
+    def _keep(
+        self, model: encoder.PictureModel, outcome: Outcome, identity: Mapping[str, str], num_skipped: int
+    ) -> TrainingReport:
         """Save the model as an artefact."""
         shown = ("loss", "knn_accuracy", "images_per_second", "spread")
         metrics = {name: outcome.figures[name] for name in shown if name in outcome.figures}
@@ -271,7 +275,7 @@ class Pretraining:
             data="; ".join((data, *notes)),
             command=self._command(),
             seconds=outcome.seconds,
-            settings={**self._identity(), "steps": str(outcome.steps)},
+            settings={**identity, "steps": str(outcome.steps)},
             metrics=metrics,
         )
         save_model(model, self.out, card)
