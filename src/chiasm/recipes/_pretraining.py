@@ -8,7 +8,9 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -37,6 +39,7 @@ from chiasm.recipes._estimate import check_alone, flops_per_picture, tried
 from chiasm.recipes._folder import CHARTS, LOG, SKIPPED, check_run_folder, run_folder
 from chiasm.recipes._probe import OnlineKnn, labelled_splits, shared_pictures
 from chiasm.recipes._report import BatchCost, CostEstimate, TrainingReport
+from chiasm.recipes._sizes import fitted
 from chiasm.recipes._start import Start
 from chiasm.recipes._words import options, summary
 from chiasm.weights.card import Card
@@ -46,13 +49,19 @@ CACHE_BYTES = 1_000_000_000
 """Small pictures are decoded once and kept, up to this much memory."""
 
 
+def _nothing(trunk: TrunkConfig) -> Mapping[str, Any]:
+    """What a method needs that learns by any trunk as it is."""
+    del trunk
+    return {}
+
+
 def _encoder_alone(pictures: encoder.Encoder, objective: Objective) -> encoder.PictureModel:
     """What is kept of a run whose heads are thrown away."""
     del objective
     return pictures
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pretraining:
     """One run, from a source to an artefact.
 
@@ -60,44 +69,59 @@ class Pretraining:
         name: of the recipe.
         data: what to learn from.
         out: folder of the run and of the artefact.
-        trunk: what learns.
-        start: whose weights it begins with; None for random ones.
+        trunk: what learns; what was not given is chosen.
         objective: how it learns.
         pooling: how its tokens become one vector, in the model that is kept; the objective's own way where it has one.
         engine: settings of the loop.
-        steps, minutes: how long; at most one is given. A run that is resumed with neither keeps its length, with one it
-            goes on as a run of that length.
-        seed: of weights, order and augmentation.
-        resume: go on from the checkpoint in `out`, or from the start where a run was stopped before its first.
-        probe: labelled pictures for the on-line k-NN.
-        listeners: told about the run.
+        usual: settings of the trunk that suit the method, unless they were given or come with a model to start from.
+        needs: from settings of a trunk those that the method cannot do without, unless they were given.
         wire: puts the objective around the trunk, where its settings alone do not suffice (a teacher).
         model: the model that is kept, made of an encoder with what was learned and of the objective, whose weights may
             lie in parts. All processes make it.
         learns_labels: whether the labels of `data` are learned from; then its pictures are no probe.
         own: further settings of the recipe, each by the name of its option.
-        dry_run: only tell what it would cost.
+        steps, minutes, seed, start_from, resume, probe, listeners, dry_run: as `Run` tells. A run that is resumed with
+            a length goes on as a run of that length.
     """
 
     name: str
     data: Source
     out: Path
     trunk: TrunkConfig
-    start: Start | None
     objective: ObjectiveConfig
     pooling: pool.Config
     engine: Settings
-    steps: int | None
-    minutes: float | None
-    seed: int
-    resume: bool
-    probe: Splits | None
-    listeners: Sequence[Listener]
+    usual: Mapping[str, Any] = field(default_factory=dict)
+    needs: Callable[[TrunkConfig], Mapping[str, Any]] = _nothing
     wire: Callable[[Trunk], Objective] | None = None
     model: Callable[[encoder.Encoder, Objective], encoder.PictureModel] = _encoder_alone
     learns_labels: bool = False
     own: Mapping[str, str] = field(default_factory=dict)
+    steps: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    start_from: str | None = None
+    resume: bool = False
+    probe: Splits | None = None
+    listeners: Sequence[Listener] = ()
     dry_run: bool = False
+
+    @cached_property
+    def start(self) -> Start | None:
+        """Whose weights the run begins with; None for random ones."""
+        return None if self.start_from is None else Start(self.start_from)
+
+    @cached_property
+    def settled(self) -> TrunkConfig:
+        """Settings of the trunk with nothing left to choose.
+
+        Raises:
+            InputError: they do not go together, or not with the model to start from.
+        """
+        given = self.trunk.model_fields_set
+        trunk = fitted(self.trunk, self.data, self.usual) if self.start is None else self.start.settings(self.trunk)
+        new = {name: value for name, value in self.needs(trunk).items() if name not in given}
+        return trunk.model_copy(update={name: new[name] for name in new if name in type(trunk).model_fields})
 
     def run(self) -> TrainingReport:
         """Train and save; or, in a dry run, tell what that would cost (`CostEstimate`) and leave nothing.
@@ -108,6 +132,8 @@ class Pretraining:
             TrainingStoppedError: the loss is not finite or the representation collapsed.
             InterruptedRunError: the run was stopped from outside and can be resumed.
         """
+        # Told before there is a folder.
+        _ = self.settled
         with ExitStack() as stack:
             processes = stack.enter_context(joined(wants_gpu(self.engine)))
             if self.dry_run:
@@ -191,7 +217,7 @@ class Pretraining:
     def _objective(self) -> Objective:
         """Trunk and heads as they begin, the same in all processes."""
         torch.manual_seed(derive(self.seed, "weights"))
-        trunk = self.trunk.build()
+        trunk = self.settled.build()
         if self.start is not None:
             self.start.fill(trunk)
         objective = (self.wire or self.objective.build)(trunk)
@@ -247,7 +273,7 @@ class Pretraining:
         return {
             "recipe": self.name,
             "data": f"{self.data.name} ({len(self.data)} pictures, list {_digest_of_keys(self.data)})",
-            "trunk": f"{self.trunk.family} {summary(self.trunk)}",
+            "trunk": f"{self.settled.family} {summary(self.settled)}",
             "start": "random weights" if self.start is None else self.start.name,
             "objective": summary(self.objective),
             **self.own,
@@ -257,7 +283,7 @@ class Pretraining:
 
     def _encoder(self, outcome: Outcome) -> encoder.Encoder:
         """What embeds pictures, with what was learned."""
-        pictures = encoder.Config(trunk=self.trunk, pool=self.pooling).build()
+        pictures = encoder.Config(trunk=self.settled, pool=self.pooling).build()
         pictures.trunk.load_state_dict(outcome.trunk.state_dict())
         return pictures
 
@@ -297,7 +323,7 @@ class Pretraining:
         if self.start is not None:
             words += ["--start-from", self.start.name]
         words += [word for name, value in self.own.items() for word in (f"--{name}", value)]
-        words += [*options("trunk", self.trunk), *options("objective", self.objective)]
+        words += [*options("trunk", self.settled), *options("objective", self.objective)]
         words += options("engine", self.engine)
         if self.steps is not None:
             words += ["--steps", str(self.steps)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -37,16 +36,11 @@ class Start:
         self._encoder = load_picture_model(name).encoder
         self._checkpoint = Path(name) / FILE_NAME
 
-    def goes_on_from(self, recipe: str) -> bool:
-        """Whether the model is the folder of a run of a recipe, from which everything comes along."""
-        return self._checkpoint.is_file() and read_position(self._checkpoint).run.get("recipe") == recipe
-
-    def settings(self, wanted: TrunkConfig, needs: Mapping[str, Any]) -> TrunkConfig:
+    def settings(self, wanted: TrunkConfig) -> TrunkConfig:
         """Settings of the model's trunk, changed where something was given.
 
         Args:
             wanted: what was given; its family must be the model's unless nothing was.
-            needs: what the method cannot do without and a trunk may lack (a mask token).
 
         Raises:
             InputError: another family was asked for.
@@ -58,9 +52,8 @@ class Start:
             raise InputError(
                 f"settings of the family of {self.name}, {own.family}", f"those of {wanted.family} came", do
             )
-        new = {name: value for name, value in needs.items() if name in type(own).model_fields}
         settings = {name: getattr(own, name) for name in type(own).model_fields}
-        return type(own).parse({**settings, **new, **given}, "the trunk")
+        return type(own).parse({**settings, **given}, "the trunk")
 
     def fill(self, trunk: Trunk) -> None:
         """Put the model's weights into a trunk built from `settings`; what is new (a mask token) stays as it began.
@@ -86,7 +79,7 @@ class Start:
         Raises:
             InputError: the checkpoint is damaged, or its parts do not fit the settings of the objective.
         """
-        if not self.goes_on_from(recipe):
+        if not goes_on_from(self.name, recipe):
             return
         stored = _under(read_tensors(self._checkpoint), "objective.")
         for name, part in objective.named_children():
@@ -116,6 +109,12 @@ class Start:
         if strange:
             do = "leave out the --trunk settings that change its parts"
             raise InputError(f"a trunk like that of {self.name}", f"{strange[0]} does not fit", do)
+
+
+def goes_on_from(name: str, recipe: str) -> bool:
+    """Whether a model is the folder of a run of a recipe, from which everything comes along."""
+    checkpoint = Path(name) / FILE_NAME
+    return checkpoint.is_file() and read_position(checkpoint).run.get("recipe") == recipe
 
 
 def _alike(one: Tensor | None, other: Tensor | None) -> bool:

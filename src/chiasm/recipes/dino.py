@@ -5,19 +5,17 @@ Lab note: see docs/results.md for the figures of the commands named there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
-from chiasm.core.example import Source, Splits
+from chiasm.core.example import Source
 from chiasm.core.protocols import TrunkConfig
-from chiasm.engine.events import Listener
 from chiasm.engine.settings import Settings
 from chiasm.layers.patch import Convolutions
 from chiasm.objectives import dino as method
 from chiasm.objectives._self_distillation import fitted as fitted_to_pictures
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
-from chiasm.recipes._sizes import fitted
-from chiasm.recipes._start import Start
+from chiasm.recipes._run import Run
 from chiasm.trunks import vit
 
 TRUNK, OBJECTIVE = vit.Config(), method.Config()
@@ -36,14 +34,7 @@ def dino(
     trunk: TrunkConfig = TRUNK,
     objective: method.Config = OBJECTIVE,
     engine: Settings = ENGINE,
-    steps: int | None = None,
-    minutes: float | None = None,
-    seed: int = 0,
-    start_from: str | None = None,
-    resume: bool = False,
-    probe: Splits | None = None,
-    listeners: Sequence[Listener] = (),
-    dry_run: bool = False,
+    **run: Unpack[Run],
 ) -> TrainingReport:
     """Train a trunk without labels by DINO.
 
@@ -58,32 +49,17 @@ def dino(
             another kind.
         objective: how it learns.
         engine: the loop.
-        steps: length of the run in optimiser steps.
-        minutes: length of the run in minutes of training; 30 when neither is given.
-        seed: of weights, order and augmentation.
-        start_from: a model whose trunk is trained further: a folder, a file or a public name; its settings are kept
-            but for those that are given. From the folder of a run of this recipe, heads and teacher come along.
-        resume: go on from the checkpoint in `out`.
-        probe: labelled pictures for the on-line k-NN; by default labelled pictures of `data`, where it has any.
-        listeners: told about the run as it goes.
-        dry_run: only tell what the run would cost, from a few of its steps; nothing is written.
+        run: how long, from where, watched by whom: the options of every recipe.
     """
-    start = Start(start_from) if start_from is not None else None
     objective = fitted_to_pictures(objective, len(data))
     return Pretraining(
         name="dino",
         data=data,
         out=out,
-        trunk=fitted(trunk, data, USUAL) if start is None else start.settings(trunk, needs={}),
-        start=start,
+        trunk=trunk,
+        usual=USUAL,
         objective=objective,
         pooling=objective.pool,
         engine=engine,
-        steps=steps,
-        minutes=minutes,
-        seed=seed,
-        resume=resume,
-        probe=probe,
-        listeners=listeners,
-        dry_run=dry_run,
+        **run,
     ).run()

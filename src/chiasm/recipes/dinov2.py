@@ -8,23 +8,22 @@ the first, with heads, teacher and a smaller learning rate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 from chiasm.core.errors import InputError
-from chiasm.core.example import Source, Splits
+from chiasm.core.example import Source
 from chiasm.core.protocols import TrunkConfig
 from chiasm.engine.budget import Minutes, described
 from chiasm.engine.checkpoint import FILE_NAME, read_position
-from chiasm.engine.events import Listener
 from chiasm.engine.settings import Settings
 from chiasm.layers.hiding import Replaced
 from chiasm.objectives import dinov2 as method
 from chiasm.recipes._folder import begun, check_run_folder
 from chiasm.recipes._pretraining import DEFAULT_MINUTES, Pretraining, TrainingReport
-from chiasm.recipes._sizes import fitted
-from chiasm.recipes._start import Start
+from chiasm.recipes._run import Run
+from chiasm.recipes._start import goes_on_from
 from chiasm.trunks import vit
 
 TRUNK, OBJECTIVE = vit.Config(), method.Config()
@@ -32,7 +31,7 @@ ENGINE = Settings(
     lr=2e-3, lr_scaling="root", betas=(0.9, 0.999), weight_decay=0.04, final_weight_decay=0.4, clip_by="part"
 )
 NEEDS = {"hiding": Replaced()}
-USUAL = {**NEEDS, "layer_scale": 0.1, "drop_path": 0.1, "drop_path_uniform": True}
+USUAL = {"layer_scale": 0.1, "drop_path": 0.1, "drop_path_uniform": True}
 """The paper's layer scale of 1e-5 and drop path of 0.3 are for large trunks and long runs: with them, a small one has
 not begun to see its pictures when a short run is over."""
 TRUNK_WAITS = 0.1
@@ -49,21 +48,16 @@ def dinov2(
     trunk: TrunkConfig = TRUNK,
     objective: method.Config = OBJECTIVE,
     engine: Settings = ENGINE,
-    steps: int | None = None,
-    minutes: float | None = None,
-    seed: int = 0,
-    start_from: str | None = None,
     final_size: int | None = None,
     final_share: float = 0.1,
-    resume: bool = False,
-    probe: Splits | None = None,
-    listeners: Sequence[Listener] = (),
-    dry_run: bool = False,
+    **run: Unpack[Run],
 ) -> TrainingReport:
     """Train a trunk without labels by DINOv2.
 
     Prototypes, the teacher's temperature and its momentum follow the number of pictures unless given: from 1024, 0.01
-    and 0.95 for few pictures to 65 536, 0.07 and 0.996 for a million.
+    and 0.95 for few pictures to 65 536, 0.07 and 0.996 for a million. A trunk to start from waits for a tenth of the
+    run while new heads learn, unless `--objective.trunk-waits` says otherwise. With a last phase on larger pictures,
+    a run that is resumed goes on in the phase it was in, and a dry run tells of the first alone.
 
     Args:
         data: pictures to learn from: a folder, a table, shards, or `world:train?size=64`.
@@ -72,43 +66,31 @@ def dinov2(
             another kind.
         objective: how it learns.
         engine: the loop.
-        steps: length of the run in optimiser steps.
-        minutes: length of the run in minutes of training; 30 when neither is given.
-        seed: of weights, order and augmentation.
-        start_from: a model whose trunk is trained further: a folder, a file or a public name; its settings are kept
-            but for those that are given. Its trunk waits for a tenth of the run while new heads learn, unless
-            `--objective.trunk-waits` says otherwise; from the folder of a run of this recipe, heads and teacher come
-            along.
         final_size: side in pixels of the pictures of a short last phase; None for no such phase. The phase before
             leaves its own run beside `out`, in a folder of that name with `-before`.
         final_share: length of that phase as a share of the whole run.
-        resume: go on from the checkpoint in `out`, or in the folder of the first phase.
-        probe: labelled pictures for the on-line k-NN; by default labelled pictures of `data`, where it has any.
-        listeners: told about the run as it goes.
-        dry_run: only tell what the run would cost, from a few of its steps, without a last phase; nothing is written.
+        run: how long, from where, watched by whom: the options of every recipe.
     """
-    start = Start(start_from) if start_from is not None else None
     objective = method.fitted(objective, len(data))
-    if start is not None and not start.goes_on_from("dinov2") and "trunk_waits" not in objective.model_fields_set:
+    start_from = run.get("start_from")
+    elsewhere = start_from is not None and not goes_on_from(start_from, "dinov2")
+    if elsewhere and "trunk_waits" not in objective.model_fields_set:
         objective = objective.model_copy(update={"trunk_waits": TRUNK_WAITS})
-    run = Pretraining(
+    whole = Pretraining(
         name="dinov2",
         data=data,
         out=out,
-        trunk=fitted(trunk, data, USUAL) if start is None else start.settings(trunk, NEEDS),
-        start=start,
+        trunk=trunk,
+        usual=USUAL,
+        needs=lambda trunk: NEEDS,
         objective=objective,
         pooling=objective.pool,
         engine=engine,
-        steps=steps,
-        minutes=minutes,
-        seed=seed,
-        resume=resume,
-        probe=probe,
-        listeners=listeners,
-        dry_run=dry_run,
+        **run,
     )
-    return run.run() if final_size is None or dry_run else _in_two_phases(run, objective, final_size, final_share)
+    if final_size is None or whole.dry_run:
+        return whole.run()
+    return _in_two_phases(whole, objective, final_size, final_share)
 
 
 def _in_two_phases(run: Pretraining, objective: method.Config, size_px: int, share: float) -> TrainingReport:
@@ -120,7 +102,7 @@ def _in_two_phases(run: Pretraining, objective: method.Config, size_px: int, sha
     if not 0 < share < 1:
         raise InputError("a --final-share between 0 and 1", f"{share} came", "give a tenth or so")
     before = run.out.with_name(f"{run.out.name}-before")
-    larger = type(run.trunk).parse({**dict(run.trunk), "image_size": size_px}, "the trunk of the last phase")
+    larger = type(run.settled).parse({**dict(run.settled), "image_size": size_px}, "the trunk of the last phase")
     # Temperature, prototypes and trunk are past what they begin with.
     settled = objective.model_copy(update={"trunk_waits": 0.0, "last_layer_waits": 0.0, "temperature_warmup": 0.0})
     # Told now rather than after the first phase.
@@ -130,7 +112,7 @@ def _in_two_phases(run: Pretraining, objective: method.Config, size_px: int, sha
     steps, minutes = _length_after(before, share)
     report = replace(
         run,
-        start=Start(str(before)),
+        start_from=str(before),
         trunk=larger,
         objective=settled,
         engine=run.engine.model_copy(update={"lr": FINAL_LR * run.engine.lr}),

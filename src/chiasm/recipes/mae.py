@@ -11,12 +11,12 @@ Lab note: see docs/results.md for the figures of the commands named there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Unpack
 
-from chiasm.core.example import Source, Splits
+from chiasm.core.example import Source
 from chiasm.core.protocols import TrunkConfig
-from chiasm.engine.events import Listener
 from chiasm.engine.settings import Settings
 from chiasm.heads import pool
 from chiasm.layers.hiding import LeftOut, Replaced
@@ -25,8 +25,7 @@ from chiasm.layers.patch import Linear
 from chiasm.layers.positions import SinCos
 from chiasm.objectives import mae as method
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
-from chiasm.recipes._sizes import fitted
-from chiasm.recipes._start import Start
+from chiasm.recipes._run import Run
 from chiasm.trunks import vit
 
 TRUNK, OBJECTIVE = vit.Config(), method.Config()
@@ -42,14 +41,7 @@ def mae(
     trunk: TrunkConfig = TRUNK,
     objective: method.Config = OBJECTIVE,
     engine: Settings = ENGINE,
-    steps: int | None = None,
-    minutes: float | None = None,
-    seed: int = 0,
-    start_from: str | None = None,
-    resume: bool = False,
-    probe: Splits | None = None,
-    listeners: Sequence[Listener] = (),
-    dry_run: bool = False,
+    **run: Unpack[Run],
 ) -> TrainingReport:
     """Train a trunk without labels by MAE, or by SimMIM where it puts a mask token in the place of hidden patches.
 
@@ -60,38 +52,22 @@ def mae(
             another kind.
         objective: how it learns.
         engine: the loop.
-        steps: length of the run in optimiser steps.
-        minutes: length of the run in minutes of training; 30 when neither is given.
-        seed: of weights, order and augmentation.
-        start_from: a model whose trunk is trained further: a folder, a file or a public name; its settings are kept
-            but for those that are given.
-        resume: go on from the checkpoint in `out`.
-        probe: labelled pictures for the on-line k-NN; by default labelled pictures of `data`, where it has any.
-        listeners: told about the run as it goes.
-        dry_run: only tell what the run would cost, from a few of its steps; nothing is written.
+        run: how long, from where, watched by whom: the options of every recipe.
     """
-    start = Start(start_from) if start_from is not None else None
-    settings = fitted(trunk, data, USUAL) if start is None else start.settings(trunk, needs={})
     return Pretraining(
         name="mae",
         data=data,
         out=out,
-        trunk=able_to_hide(settings),
-        start=start,
+        trunk=trunk,
+        usual=USUAL,
+        needs=way_to_hide,
         objective=objective,
         pooling=POOLING,
         engine=engine,
-        steps=steps,
-        minutes=minutes,
-        seed=seed,
-        resume=resume,
-        probe=probe,
-        listeners=listeners,
-        dry_run=dry_run,
+        **run,
     ).run()
 
 
-def able_to_hide(trunk: TrunkConfig) -> TrunkConfig:
-    """Settings of a trunk, with a mask token where it could have one and would hide nothing without."""
-    hides = getattr(trunk, "hiding", LeftOut()) is not None
-    return trunk if hides else trunk.model_copy(update={"hiding": Replaced()})
+def way_to_hide(trunk: TrunkConfig) -> Mapping[str, Any]:
+    """A mask token for a trunk that could have one and would hide nothing without."""
+    return {} if getattr(trunk, "hiding", LeftOut()) is not None else {"hiding": Replaced()}

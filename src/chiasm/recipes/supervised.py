@@ -7,13 +7,12 @@ Lab note: see docs/results.md for the figures of the commands named there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 from chiasm.core.errors import InputError
-from chiasm.core.example import Source, Splits
+from chiasm.core.example import Source
 from chiasm.core.protocols import Objective, TrunkConfig
-from chiasm.engine.events import Listener
 from chiasm.engine.settings import Settings
 from chiasm.heads import classes
 from chiasm.layers.patch import Convolutions
@@ -21,8 +20,7 @@ from chiasm.models import classifier, encoder
 from chiasm.objectives import supervised as method
 from chiasm.recipes._kept import whole_state, with_own_pool
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
-from chiasm.recipes._sizes import fitted
-from chiasm.recipes._start import Start
+from chiasm.recipes._run import Run
 from chiasm.trunks import vit
 
 TRUNK, OBJECTIVE, ENGINE = vit.Config(), method.Config(), Settings()
@@ -36,14 +34,7 @@ def supervised(
     trunk: TrunkConfig = TRUNK,
     objective: method.Config = OBJECTIVE,
     engine: Settings = ENGINE,
-    steps: int | None = None,
-    minutes: float | None = None,
-    seed: int = 0,
-    start_from: str | None = None,
-    resume: bool = False,
-    probe: Splits | None = None,
-    listeners: Sequence[Listener] = (),
-    dry_run: bool = False,
+    **run: Unpack[Run],
 ) -> TrainingReport:
     """Train a trunk and a class head on labelled pictures.
 
@@ -55,39 +46,24 @@ def supervised(
             another kind.
         objective: how it learns; the number of classes is that of the data.
         engine: the loop. Where it averages the trunk's weights, the class head stays that of the last step.
-        steps: length of the run in optimiser steps.
-        minutes: length of the run in minutes of training; 30 when neither is given.
-        seed: of weights, order and augmentation.
-        start_from: a model whose trunk is trained further: a folder, a file or a public name; its settings are kept
-            but for those that are given.
-        resume: go on from the checkpoint in `out`.
-        probe: labelled pictures for the on-line k-NN; none by default, since those of `data` are learned by heart.
-        listeners: told about the run as it goes.
-        dry_run: only tell what the run would cost, from a few of its steps; nothing is written.
+        run: how long, from where, watched by whom: the options of every recipe.
 
     Raises:
         InputError: the data has no classes, or another number of them than was given.
     """
     settings = _of_classes(objective, data)
-    start = Start(start_from) if start_from is not None else None
     return Pretraining(
         name="supervised",
         data=data,
         out=out,
-        trunk=fitted(trunk, data, USUAL) if start is None else start.settings(trunk, needs={}),
-        start=start,
+        trunk=trunk,
+        usual=USUAL,
         objective=settings,
         pooling=settings.pool,
         engine=engine,
-        steps=steps,
-        minutes=minutes,
-        seed=seed,
-        resume=resume,
-        probe=probe,
-        listeners=listeners,
-        dry_run=dry_run,
         model=lambda pictures, learned: _classifier(pictures, learned, data.classes),
         learns_labels=True,
+        **run,
     ).run()
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -52,8 +54,7 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any], words: Sequence
     Raises:
         UnknownNameError: there is no such family.
     """
-    hints = typing.get_type_hints(function, include_extras=True)
-    signature = inspect.signature(function)
+    hints, signature, doc, shared = _spread(function)
     openers: dict[str, Opener] = {}
     supplied: dict[str, Any] = {}
     tools: dict[str, Callable[[], Any]] = {}
@@ -83,8 +84,8 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any], words: Sequence
         default = opener.default if opener.default is not None else parameter.default
         parameters.append(parameter.replace(annotation=str | None if optional else str, default=default))
 
-    # A part with a default word may stand before parameters that must be given.
-    parameters.sort(key=lambda parameter: (parameter.kind, parameter.default is not inspect.Parameter.empty))
+    # A part with a default word may stand before parameters that must be given. Settings have many options: last.
+    parameters.sort(key=_place)
     typed = signature.replace(parameters=parameters)
 
     @functools.wraps(function)
@@ -98,12 +99,46 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any], words: Sequence
             given_here = arguments.arguments[name]
             changes = {field: getattr(given_here, field) for field in given_here.model_fields_set}
             arguments.arguments[name] = usual.model_copy(update=changes)
+        for name in shared & arguments.arguments.keys():
+            if arguments.arguments[name] is None:
+                del arguments.arguments[name]
         made = {name: make() for name, make in tools.items()}
         return function(**arguments.arguments, **supplied, **made)
 
+    bound.__doc__ = doc
     bound.__dict__["__signature__"] = typed
     bound.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return bound
+
+
+def takes(function: Callable[..., Any], kind: Any) -> bool:
+    """Whether a function asks for a kind of part."""
+    return kind in _spread(function)[0].values()
+
+
+def _spread(function: Callable[..., Any]) -> tuple[dict[str, Any], inspect.Signature, str, frozenset[str]]:
+    """Hints, signature and docstring of a function in which `**run: Unpack[Run]` is an option for each key of `Run`.
+
+    Also the names of these options; one that is not given is not passed on.
+    """
+    hints, signature = typing.get_type_hints(function, include_extras=True), inspect.signature(function)
+    doc, parameters = inspect.cleandoc(function.__doc__ or ""), list(signature.parameters.values())
+    if not parameters or parameters[-1].kind is not inspect.Parameter.VAR_KEYWORD:
+        return hints, signature, doc, frozenset()
+    rest = parameters.pop().name
+    (options,) = typing.get_args(hints.pop(rest))
+    own = typing.get_type_hints(options, include_extras=True)
+    option = inspect.Parameter.KEYWORD_ONLY
+    parameters += [inspect.Parameter(name, option, default=False if own[name] is bool else None) for name in own]
+    _, entries = inspect.cleandoc(options.__doc__).split("Attributes:\n")
+    doc = re.sub(rf"^ +{rest}: .*$", lambda _: entries, doc, flags=re.MULTILINE)
+    return {**hints, **own}, signature.replace(parameters=parameters), doc, frozenset(own)
+
+
+def _place(parameter: inspect.Parameter) -> tuple[Any, ...]:
+    kind = parameter.annotation
+    many = isinstance(kind, type) and issubclass(kind, Config)
+    return parameter.kind, parameter.default is not inspect.Parameter.empty, many
 
 
 def _has_families(hint: Any) -> bool:
@@ -118,7 +153,7 @@ def _of_family(parameter: inspect.Parameter, base: type[Config], words: Sequence
     Each family has settings of its own, so which one it is must be known before they can be read.
     """
     option = f"--{parameter.name}.family"
-    named = [after for word, after in zip(words, [*words[1:], ""], strict=True) if word == option]
+    named = [after for word, after in itertools.pairwise([*words, ""]) if word == option]
     named += [word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}=")]
     if not named or named[-1] == parameter.default.family:
         return parameter.replace(annotation=type(parameter.default))

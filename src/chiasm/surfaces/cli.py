@@ -183,7 +183,7 @@ def _with_output(function: Callable[..., BaseModel], words: Sequence[str]) -> Ca
     from cyclopts import Parameter
 
     from chiasm.engine.events import Listener
-    from chiasm.surfaces.binding import bind
+    from chiasm.surfaces.binding import bind, takes
     from chiasm.surfaces.output import Output
     from chiasm.surfaces.progress import LiveProgress
     from chiasm.surfaces.show import show
@@ -193,7 +193,7 @@ def _with_output(function: Callable[..., BaseModel], words: Sequence[str]) -> Ca
     told = Output(stderr=True)
     bound = bind(function, {Sequence[Listener]: (LiveProgress(told),)}, words)
     # What reports its own steps would be drawn over by a second bar.
-    reports = "listeners" in inspect.signature(function).parameters
+    reports = takes(function, Sequence[Listener])
 
     def command(*args: Any, json: bool = False, **kwargs: Any) -> None:
         with contextlib.nullcontext() if reports else _pictures_told(told):
@@ -207,7 +207,7 @@ def _with_output(function: Callable[..., BaseModel], words: Sequence[str]) -> Ca
     parameters = [*map(plain, signature.parameters.values()), option]
     command.__dict__["__signature__"] = signature.replace(parameters=parameters)
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    command.__doc__ = function.__doc__
+    command.__doc__ = bound.__doc__
     command.__name__ = function.__name__
     return command
 

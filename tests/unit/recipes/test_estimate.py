@@ -18,6 +18,7 @@ from chiasm.objectives import simclr as method
 from chiasm.recipes._estimate import check_alone
 from chiasm.recipes._report import CostEstimate
 from chiasm.recipes.simclr import simclr
+from chiasm.surfaces.binding import bind
 from chiasm.trunks import vit
 
 TRUNK = vit.Config(image_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2, stem=Linear())
@@ -91,4 +92,4 @@ def test_what_would_be_refused_is_refused(data, tmp_path):
 def test_every_recipe_can_be_estimated():
     registry = Registry("chiasm.recipes", "recipe")
     for name in registry.names():
-        assert "dry_run" in inspect.signature(registry.function(name)).parameters, name
+        assert "dry_run" in inspect.signature(bind(registry.function(name), {})).parameters, name

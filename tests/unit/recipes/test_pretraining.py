@@ -139,6 +139,7 @@ def test_the_command_on_the_card_makes_the_run_again(tmp_path, monkeypatch):
     assert cli.run(words[1:]) == 0
     again = asked[0]
     assert {name: getattr(again, name) for name in SETTINGS} == SETTINGS
+    assert again.settled == SETTINGS["trunk"]
     assert (again.data.name, again.out, again.steps, again.seed) == (source.name, tmp_path / "run", 2, 3)
 
 

@@ -18,7 +18,7 @@ from chiasm.models import load_picture_model
 from chiasm.objectives import dino as dino_method
 from chiasm.objectives import dinov2 as method
 from chiasm.objectives._crops import Crops
-from chiasm.recipes._start import Start
+from chiasm.recipes._start import Start, goes_on_from
 from chiasm.recipes.dino import dino
 from chiasm.recipes.dinov2 import dinov2
 from chiasm.trunks import convnext, vit
@@ -86,10 +86,10 @@ def test_a_new_trunk_gets_what_the_method_needs(tmp_path, data):
 
 def test_a_run_brings_its_heads_and_teacher_along(old):
     start = Start(str(old))
-    assert start.goes_on_from("dinov2")
-    assert not start.goes_on_from("dino")
+    assert goes_on_from(str(old), "dinov2")
+    assert not goes_on_from(str(old), "dino")
     torch.manual_seed(5)
-    trunk = start.settings(vit.Config(), {}).build()
+    trunk = start.settings(vit.Config()).build()
     start.fill(trunk)
     objective = OBJECTIVE.build(trunk)
     start.bring(objective, "dinov2")
@@ -101,7 +101,7 @@ def test_a_run_brings_its_heads_and_teacher_along(old):
 def test_another_method_takes_the_trunk_alone(old):
     start = Start(str(old))
     torch.manual_seed(5)
-    trunk = start.settings(vit.Config(), {}).build()
+    trunk = start.settings(vit.Config()).build()
     start.fill(trunk)
     objective = OBJECTIVE.build(trunk)
     head = objective.head.prototypes.directions.clone()
@@ -109,12 +109,12 @@ def test_another_method_takes_the_trunk_alone(old):
     stored = weights(old)
     assert torch.equal(objective.head.prototypes.directions, head)
     assert torch.equal(objective.trunk.state_dict()["hiding.mask_token"], stored["teacher_trunk.hiding.mask_token"])
-    assert not Start(str(old / "model.safetensors")).goes_on_from("dinov2")
+    assert not goes_on_from(str(old / "model.safetensors"), "dinov2")
 
 
 def test_positions_are_resampled_for_larger_pictures(old):
     start = Start(str(old))
-    trunk = start.settings(vit.Config(image_size=24, patch_size=4), {}).build()
+    trunk = start.settings(vit.Config(image_size=24, patch_size=4)).build()
     start.fill(trunk)
     objective = OBJECTIVE.build(trunk)
     start.bring(objective, "dinov2")
@@ -129,7 +129,7 @@ def test_positions_are_resampled_for_larger_pictures(old):
 
 def test_heads_that_do_not_fit_are_told(old):
     start = Start(str(old))
-    trunk = start.settings(vit.Config(), {}).build()
+    trunk = start.settings(vit.Config()).build()
     start.fill(trunk)
     other = OBJECTIVE.model_copy(update={"head": prototypes.Config(num_prototypes=13, hidden_dim=16, bottleneck_dim=8)})
     with pytest.raises(

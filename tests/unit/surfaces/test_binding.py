@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import pytest
 from drawn import draw_pictures
@@ -17,7 +18,7 @@ from chiasm.core.predictors import HeatPainter, Learner, Record
 from chiasm.data.prompts import ClassNames, Templates
 from chiasm.engine.events import Listener, ProbeEvent, StepEvent
 from chiasm.engine.settings import Settings
-from chiasm.surfaces.binding import bind
+from chiasm.surfaces.binding import bind, takes
 from chiasm.surfaces.progress import LiveProgress
 from chiasm.surfaces.show import SHOWN_ROWS, show
 
@@ -27,6 +28,45 @@ def a_task(
 ) -> tuple:
     """Return what came."""
     return data, learner, out, probe, listeners
+
+
+class Shared(TypedDict, total=False):
+    """What several tasks take.
+
+    Attributes:
+        steps: how many,
+            at most.
+        probe: what watches.
+        listeners: who hears.
+    """
+
+    steps: int
+    probe: Splits | None
+    listeners: Sequence[Listener]
+
+
+def a_shared_task(out: Path, *, engine: Settings = Settings(), **shared: Unpack[Shared]) -> tuple:  # noqa: B008
+    """Return what came.
+
+    Args:
+        out: a folder.
+        shared: the options of every task.
+    """
+    return out, engine, shared
+
+
+def test_shared_options_are_spread_told_and_passed_on_where_given(tmp_path):
+    bound = bind(a_shared_task, {Sequence[Listener]: ("a listener",)})
+    assert list(inspect.signature(bound).parameters) == ["out", "steps", "probe", "engine"]
+    assert "    out: a folder.\n    steps: how many,\n        at most.\n    probe: what watches." in bound.__doc__
+    assert "options of every task" not in bound.__doc__
+    assert takes(a_shared_task, Sequence[Listener])
+    assert not takes(a_shared_task, Source)
+    assert bound(tmp_path) == (tmp_path, Settings(), {"listeners": ("a listener",)})
+    folder = draw_pictures(tmp_path / "pictures", 5)
+    _, _, shared = bound(tmp_path, steps=3, probe=str(folder))
+    assert shared["steps"] == 3
+    assert isinstance(shared["probe"], Splits)
 
 
 def test_parts_become_words_and_are_opened(tmp_path):
