@@ -78,7 +78,8 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any], words: Sequence
         part, optional = _without_none(hint)
         opener = OPENERS.get(part)
         if opener is None:
-            parameters.append(parameter.replace(annotation=hint))
+            missing = name in shared and parameter.default is None
+            parameters.append(parameter.replace(annotation=hint | None if missing else hint))
             continue
         openers[name] = opener
         default = opener.default if opener.default is not None else parameter.default

@@ -266,7 +266,9 @@ class Config(BlockSettings, ChannelSettings):
         width, heads = self.shape.embed_dim, self.shape.num_heads
         if width % heads:
             raise InputError("a num_heads that divides embed_dim", f"{heads} does not divide {width}", "change one")
-        if self.image_size % self.patch_size:
+        # Where one of both is given, a recipe may still choose the other; `build` looks again.
+        open_still = len(self.model_fields_set & {"image_size", "patch_size"}) == 1
+        if self.image_size % self.patch_size and not open_still:
             raise InputError(
                 f"an image_size that is a multiple of patch_size, {self.patch_size}",
                 f"{self.image_size} came",
@@ -292,7 +294,8 @@ class Config(BlockSettings, ChannelSettings):
         """Make the trunk; its weights are drawn from PyTorch's generator.
 
         Raises:
-            InputError: the positions do not go with the width or the heads.
+            InputError: patches of this size do not fill the picture, or the positions do not go with the width or the
+                heads.
         """
         width = self.shape.embed_dim
         grid = grid_of(self.image_size, self.image_size, self.patch_size)

@@ -114,7 +114,7 @@ def test_another_method_takes_the_trunk_alone(old):
 
 def test_positions_are_resampled_for_larger_pictures(old):
     start = Start(str(old))
-    trunk = start.settings(vit.Config(image_size=24, patch_size=4)).build()
+    trunk = start.settings(vit.Config(image_size=24)).build()
     start.fill(trunk)
     objective = OBJECTIVE.build(trunk)
     start.bring(objective, "dinov2")

@@ -60,6 +60,7 @@ def test_shared_options_are_spread_told_and_passed_on_where_given(tmp_path):
     assert list(inspect.signature(bound).parameters) == ["out", "steps", "probe", "engine"]
     assert "    out: a folder.\n    steps: how many,\n        at most.\n    probe: what watches." in bound.__doc__
     assert "options of every task" not in bound.__doc__
+    assert inspect.signature(bound).parameters["steps"].annotation == int | None
     assert takes(a_shared_task, Sequence[Listener])
     assert not takes(a_shared_task, Source)
     assert bound(tmp_path) == (tmp_path, Settings(), {"listeners": ("a listener",)})
