@@ -20,11 +20,13 @@ class LearningGroup:
         parameters: none of them in another group.
         lr_scale: multiplies the learning rate.
         waits: share of training (0 to 1) during which they do not learn.
+        rises: share of training after that, over which their learning rate rises to the usual one.
     """
 
     parameters: tuple[nn.Parameter, ...]
     lr_scale: float = 1.0
     waits: float = 0.0
+    rises: float = 0.0
 
 
 def layerwise(

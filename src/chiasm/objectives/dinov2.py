@@ -45,7 +45,7 @@ class Config(shared.Settings):
         level_decay: factor on the learning rate of each level of the trunk for every level after it.
         embedding_scale: further factor on that of the patch embedding.
         trunk_waits: share of the run during which the trunk does not learn, so that new heads do not spoil one that
-            has learned already.
+            has learned already; over as long again its learning rate rises.
     """
 
     crops: Annotated[Crops, unless_given(boundary=0.32)] = Crops(boundary=0.32)
@@ -145,7 +145,7 @@ class DinoV2(shared.SelfDistillation):
     def _trunk_groups(self) -> tuple[LearningGroup, ...]:
         settings = self.settings
         levels = layerwise(self.trunk.levels(), settings.level_decay, settings.embedding_scale)
-        return tuple(replace(level, waits=settings.trunk_waits) for level in levels)
+        return tuple(replace(level, waits=settings.trunk_waits, rises=settings.trunk_waits) for level in levels)
 
     def _taught_patches(self, features: Features, hidden: Bool[Tensor, "B N"]) -> Float[Tensor, "M K"]:
         """The teacher's scores at the patches that the student does not see."""

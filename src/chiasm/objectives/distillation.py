@@ -18,8 +18,8 @@ from torch.nn import functional
 from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
 from chiasm.core.views import Views, ViewSpec
 from chiasm.heads import pool as pools
+from chiasm.layers.held import Held
 from chiasm.losses.matched_features import cosine_distance, smooth_l1
-from chiasm.objectives._held import Held
 from chiasm.objectives._light import light_view
 from chiasm.objectives._teacher import teacher_of
 from chiasm.ops.float32 import at_least_float32

@@ -33,6 +33,7 @@ from chiasm.engine.loop import Engine, Outcome, Probe
 from chiasm.engine.processes import Processes, joined
 from chiasm.engine.settings import Settings
 from chiasm.heads import pool
+from chiasm.layers.held import held_weights
 from chiasm.models import encoder
 from chiasm.models._store import save_model
 from chiasm.recipes._estimate import check_alone, flops_per_picture, tried
@@ -187,7 +188,7 @@ class Pretraining:
         per_step = size * self.engine.accumulate
         steps = max(1, math.ceil(1 / budget.progress(1, per_step / asked.images_per_second)))
         pictures = steps * per_step
-        trunk, everything = asked.objective.trunk, list(asked.objective.parameters())
+        trunk, everything = asked.objective.trunk, [*asked.objective.parameters(), *held_weights(asked.objective)]
         return CostEstimate(
             model=str(self.out),
             objective=self.name,

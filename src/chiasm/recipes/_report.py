@@ -52,7 +52,7 @@ class CostEstimate(TrainingReport):
 
     Attributes:
         learning_parameters: numbers that learn: in the trunk and in the heads.
-        parameters: those of teachers too.
+        parameters: those of teachers too, also of one that is in no checkpoint.
         epochs: how often each picture would be seen.
         gigaflops_per_picture: floating-point operations of forward and backward pass, counted: matrix products,
             convolutions and attention.

@@ -147,7 +147,7 @@ class Config(ChannelSettings):
     """Settings of a ConvNeXt; see `ChannelSettings` for mean and std.
 
     Attributes:
-        family: that of this file.
+        family: the kind of trunk. Each has settings of its own; name one together with `--help` to see them.
         size: named widths and depths.
         embed_dims: width of each stage; replaces those of `size`.
         depths: number of blocks of each stage; replaces those of `size`.

@@ -150,7 +150,7 @@ class Config(ChannelSettings):
     """Settings of a Swin transformer; see `ChannelSettings` for mean and std.
 
     Attributes:
-        family: that of this file.
+        family: the kind of trunk. Each has settings of its own; name one together with `--help` to see them.
         size: named width, depths and heads.
         embed_dim: width of the first stage; replaces that of `size`. Each stage is twice as wide as the one before.
         depths: number of blocks of each stage; replaces those of `size`.

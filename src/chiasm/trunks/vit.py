@@ -227,7 +227,7 @@ class Config(BlockSettings, ChannelSettings):
     """Settings of a vision transformer; see `BlockSettings` for its blocks, `ChannelSettings` for mean and std.
 
     Attributes:
-        family: that of this file.
+        family: the kind of trunk. Each has settings of its own; name one together with `--help` to see them.
         size: named width, depth and heads.
         embed_dim: width of the tokens; replaces that of `size`.
         depth: number of blocks; replaces that of `size`.

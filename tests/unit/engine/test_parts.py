@@ -90,6 +90,16 @@ def test_groups_have_rates_of_their_own():
     assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(5e-4), pytest.approx(1e-3)]
 
 
+def test_a_group_that_waited_rises():
+    settings = Settings(lr=1e-3, batch_size=256, warmup=0.0, final_lr_share=1.0)
+    optimizer = make_optimizer([LearningGroup((nn.Parameter(torch.zeros(2, 2)),), 1.0, 0.2, 0.4)], settings)
+    rates = []
+    for progress in (0.1, 0.2, 0.3, 0.5, 0.6, 0.9):
+        set_rates(optimizer, settings, progress)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0, 0, 2.5e-4, 7.5e-4, 1e-3, 1e-3])
+
+
 def test_precision_says_why(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
     chosen = choose("auto", torch.device("cpu"))

@@ -159,7 +159,7 @@ def test_early_levels_learn_slowly_and_the_trunk_can_wait():
     *levels, heads, last = groups
     # One block: embedding, block, norm.
     assert [round(level.lr_scale, 6) for level in levels] == [0.162, 0.9, 1.0]
-    assert all(level.waits == 0.2 for level in levels)
+    assert all(level.waits == level.rises == 0.2 for level in levels)
     assert (heads.waits, last.waits) == (0, 0.01)
     assert len(last.parameters) == 2
     learning = [id(part) for group in groups for part in group.parameters]

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from chiasm.core.views import Views
 from chiasm.heads import pool
-from chiasm.objectives._held import Held
+from chiasm.layers.held import Held
 from chiasm.objectives.distillation import Config, Distillation, Teacher
 from chiasm.trunks import convnext, swin, vit
 

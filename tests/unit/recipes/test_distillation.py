@@ -18,6 +18,7 @@ from chiasm.models import load_picture_model
 from chiasm.models._store import save_model
 from chiasm.models.encoder import Config as EncoderConfig
 from chiasm.objectives import distillation as method
+from chiasm.recipes._report import CostEstimate
 from chiasm.recipes.distillation import distillation
 from chiasm.trunks import vit
 from chiasm.weights.card import Card
@@ -72,3 +73,12 @@ def test_a_teacher_that_is_not_there_is_told(tmp_path):
     with pytest.raises(InputError):
         distillation(source, tmp_path / "run", teacher=str(tmp_path / "nowhere"), trunk=STUDENT, steps=1)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_estimate_counts_the_teacher(tmp_path):
+    source = open_source(str(draw_pictures(tmp_path / "pictures", 6)))
+    teacher = make_teacher(tmp_path / "teacher")
+    settings = {"teacher": str(tmp_path / "teacher"), "trunk": STUDENT, "engine": ENGINE}
+    report = distillation(source, tmp_path / "run", **settings, steps=3, dry_run=True)
+    assert isinstance(report, CostEstimate)
+    assert report.parameters - report.learning_parameters == sum(part.numel() for part in teacher.parameters())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -39,3 +39,10 @@ class Held(nn.Module, Generic[ModuleT]):
         """What `to`, `cuda`, `double` and the like call."""
         self.module._apply(fn, recurse)
         return super()._apply(fn, recurse)
+
+
+def held_weights(owner: nn.Module) -> Iterator[nn.Parameter]:
+    """Weights of everything that is held somewhere in a module."""
+    for part in owner.modules():
+        if isinstance(part, Held):
+            yield from part.module.parameters()
