@@ -18,6 +18,7 @@ from chiasm.engine.budget import Minutes, Steps
 from chiasm.engine.loop import Engine
 from chiasm.engine.processes import Processes
 from chiasm.engine.settings import Settings
+from chiasm.layers.held import Held
 from chiasm.objectives._teacher import follow, teacher_of
 from chiasm.trunks import vit
 
@@ -29,7 +30,7 @@ ALONE = Processes()
 
 
 class Steady(ToyObjective):
-    """Blocks and a teacher, nothing random, and each row on its own, so that it is the same however rows are shared.
+    """Blocks, a teacher that follows and one that is held, nothing random, and each row on its own, so that it is the same however rows are shared.
 
     One parameter is never used; another one is used only where the first picture is, unless it is used `everywhere`.
     """
@@ -40,6 +41,7 @@ class Steady(ToyObjective):
         self.trunk: Trunk = vit.Config(image_size=8, patch_size=4, embed_dim=16, depth=2, num_heads=2).build()
         self.out, self.norm = nn.Linear(16, 1), nn.LayerNorm(16)
         self.teacher = teacher_of(self.trunk)
+        self.known = Held(vit.Config(image_size=8, patch_size=8, embed_dim=4, depth=1, num_heads=1).build())
         self.idle = nn.Parameter(torch.ones(3))
         self.rare = nn.Parameter(torch.ones(1))
 
@@ -50,8 +52,11 @@ class Steady(ToyObjective):
     def forward(self, batch, progress):
         losses = super().forward(batch, progress)
         with torch.no_grad():
-            taught = self.teacher(self.trunk.normalize(batch.images[0])).prefix.square().mean()
-        total = losses.total + 0.1 * taught
+            images = self.trunk.normalize(batch.images[0])
+            taught = self.teacher(images).prefix.square().mean()
+            wanted = self.known.on(images.device)(images).prefix[:, 0]
+        given = self.trunk(images).prefix[:, 0, : wanted.shape[1]]
+        total = losses.total + 0.1 * taught + 0.1 * (given - wanted).square().mean()
         first = batch.indices == 0
         if self.everywhere or first.any():
             total = total + 0.01 * (first * self.rare).mean()
