@@ -7,7 +7,9 @@ What is there already is not trained again, so the benchmark can be stopped and 
         [--objectives simclr moco-v3 dino dinov2 mae supervised] [--minutes 4] [--seeds 3] [-- --trunk.patch-size 4 ...]
 
 Options after `--` go to every training command. The baselines are a trunk of the same settings that never learned, and
-raw pixels.
+raw pixels. Runs are watched by k-NN on the test pictures as they go, outside their time. What looks like success and may
+be a fault is told: test pictures among those of training, vectors that are nearly one, accuracy lost again on the way, a
+linear probe far better than the neighbours.
 """
 
 from __future__ import annotations
@@ -25,6 +27,11 @@ OBJECTIVES = ("simclr", "moco-v3", "dino", "dinov2", "mae", "supervised")
 UNTRAINED, RAW = "untrained", "raw-pixels"
 IMPLAUSIBLE_POINTS = 25.0
 """A linear probe so far above the neighbours hints at leakage or features that only look good, not at learning."""
+LOST_POINTS = 5.0
+NARROW_SPREAD = 0.05
+NUM_PROBES = 5
+LEAK = "are among the training pictures"
+"""What a card says of them."""
 
 
 def chiasm(*words: str) -> Any:
@@ -51,7 +58,8 @@ def trained(name: str, seed: int, options: argparse.Namespace) -> Path:
     words = ["train", recipe, "--data", options.train, "--out", str(folder), *length, "--seed", str(seed), *more]
     if name == "distillation":
         words += ["--teacher", str(trained(options.teacher, seed, options))]
-    chiasm(*words, "--engine.num-probes", "0", *(["--resume"] if begun else []))
+    words += ["--probe", options.test, "--engine.num-probes", str(NUM_PROBES)]
+    chiasm(*words, *(["--resume"] if begun else []))
     return folder
 
 
@@ -82,12 +90,18 @@ def measure(options: argparse.Namespace) -> None:
         print(json.dumps(row), flush=True)
 
 
-def learning(folder: Path) -> dict[str, float]:
-    """Steps, and pictures per second at the median of the log."""
+def learning(folder: Path) -> dict[str, Any]:
+    """Steps, pictures per second at the median of the log, and what tells whether the run went well."""
     events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     steps = [event for event in events if event["event"] == "step"]
     speeds = sorted(step["images_per_second"] for step in steps)
-    return {"steps": steps[-1]["step"], "images_per_second": speeds[len(speeds) // 2]}
+    return {
+        "steps": steps[-1]["step"],
+        "images_per_second": speeds[len(speeds) // 2],
+        "spread": steps[-1]["spread"],
+        "curve": [event["knn_accuracy"] for event in events if event["event"] == "probe"],
+        "leaks": LEAK in (folder / "card.md").read_text(),
+    }
 
 
 def results(folder: Path) -> list[dict[str, Any]]:
@@ -112,8 +126,22 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def suspects(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Runs whose figures look like success and may be a fault."""
-    wide = [row for row in rows if 100 * (row["linear"] - row["knn"]) > IMPLAUSIBLE_POINTS]
-    return [f"{row['name']}, seed {row['seed']}: linear {row['linear']:.1%}, but k-NN {row['knn']:.1%}" for row in wide]
+    return [f"{row['name']}, seed {row['seed']}: {doubt}" for row in rows for doubt in doubts(row)]
+
+
+def doubts(row: dict[str, Any]) -> list[str]:
+    """What may be wrong with one run."""
+    found = []
+    if 100 * (row["linear"] - row["knn"]) > IMPLAUSIBLE_POINTS:
+        found.append(f"linear {row['linear']:.1%}, but k-NN {row['knn']:.1%}")
+    if row.get("leaks"):
+        found.append("test pictures are among those of training")
+    if row.get("spread", 1.0) < NARROW_SPREAD:
+        found.append(f"the trunk's vectors are nearly one (spread {row['spread']:.3f})")
+    curve = row.get("curve", [])
+    if curve and 100 * (max(curve) - curve[-1]) > LOST_POINTS:
+        found.append(f"k-NN was {max(curve):.1%} on the way and {curve[-1]:.1%} at the end")
+    return found
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -77,13 +77,13 @@ class SimCLR(Objective):
         del progress
         first, second = batch.images
         images = self.trunk.normalize(torch.cat([first, second]))
-        embeddings = self.pool(self.trunk(images))
+        pooled = self.pool(self.trunk(images))
         # One pass over both views: batch norm sees 2B rows, as in the paper's code.
-        projected = self.projection(embeddings)
+        projected = self.projection(pooled)
         one, two = projected.chunk(2)
         loss = nt_xent(one, two, self.settings.temperature)
         return Losses(
             total=loss,
-            embeddings=projected.detach(),
+            embeddings=pooled.detach(),
             terms={"nt_xent": loss.detach(), "match": share_matched(one, two)},
         )
