@@ -6,10 +6,10 @@ What is there already is not trained again, so the benchmark can be stopped and 
     python benchmarks/learning.py --train cifar10_shards --test cifar10 --out runs/learning
         [--objectives simclr moco-v3 dino dinov2 mae supervised] [--minutes 4] [--seeds 3] [-- --trunk.patch-size 4 ...]
 
-Options after `--` go to every training command. The baselines are a trunk of the same settings that never learned, and
-raw pixels. Runs are watched by k-NN on the test pictures as they go, outside their time. What looks like success and may
-be a fault is told: test pictures among those of training, vectors that are nearly one, accuracy lost again on the way, a
-linear probe far better than the neighbours.
+Options after `--` go to every training command. The baselines are a trunk of the same settings that never learned,
+and raw pixels. Runs are watched by k-NN on the test pictures as they go, outside their time. What looks like success
+and may be a fault is told: test pictures among those of training, vectors that are nearly one, accuracy lost again on
+the way, a linear probe far better than the neighbours.
 """
 
 from __future__ import annotations
