@@ -1,10 +1,12 @@
-"""What each objective teaches the same small trunk in the same time: k-NN and linear probe, several seeds.
+"""What each objective teaches the same small trunk with the same arithmetic: k-NN and linear probe, several seeds.
 
-Every run is the command that a person would type, one after the other, so that all have the machine for themselves.
-What is there already is not trained again, so the benchmark can be stopped and started; `--print` only shows the table.
+The budget are floating-point operations, as `--dry-run` counts them, and not minutes, so that other work on the machine
+changes no figure. Every run is the command that a person would type. What is there already is not trained again, so the
+benchmark can be stopped and started, and several may work at once on objectives of their own; `--print` only shows the
+table.
 
     python benchmarks/learning.py --train cifar10_shards --test cifar10 --out runs/learning
-        [--objectives simclr moco-v3 dino dinov2 mae supervised] [--minutes 4] [--seeds 3] [-- --trunk.patch-size 4 ...]
+        [--objectives simclr moco-v3 dino dinov2 mae supervised] [--teraflops 20] [--seeds 3] [-- --trunk.depth 4 ...]
 
 Options after `--` go to every training command. The baselines are a trunk of the same settings that never learned,
 and raw pixels. Runs are watched by k-NN on the test pictures as they go, outside their time. What looks like success
@@ -48,19 +50,26 @@ def trained(name: str, seed: int, options: argparse.Namespace) -> Path:
     folder = options.out / f"{name}-{seed}"
     if (folder / "model.safetensors").exists():
         return folder
-    begun = (folder / "checkpoint.safetensors").exists()
-    length = ["--minutes", f"{options.minutes:g}"]
     recipe, more = name, list(options.more)
     if name == UNTRAINED:
         # One step at a rate that moves nothing: the weights are those that every run begins with.
-        recipe, length = "simclr", ["--steps", "1"]
+        recipe = "simclr"
         more += ["--engine.lr", "1e-30", "--engine.weight-decay", "0", "--engine.final-weight-decay", "0"]
-    words = ["train", recipe, "--data", options.train, "--out", str(folder), *length, "--seed", str(seed), *more]
+    words = ["train", recipe, "--data", options.train, "--out", str(folder), "--seed", str(seed), *more]
     if name == "distillation":
         words += ["--teacher", str(trained(options.teacher, seed, options))]
+    if folder.exists():
+        words += ["--resume"]
+    if not (folder / "checkpoint.safetensors").exists():
+        words += ["--steps", str(1 if name == UNTRAINED else steps_of(words, options.teraflops))]
     words += ["--probe", options.test, "--engine.num-probes", str(NUM_PROBES)]
-    chiasm(*words, *(["--resume"] if begun else []))
+    chiasm(*words)
     return folder
+
+
+def steps_of(words: Sequence[str], teraflops: float) -> int:
+    """As many steps as the budget allows."""
+    return max(1, round(teraflops / chiasm(*words, "--steps", "1", "--dry-run")["teraflops_per_step"]))
 
 
 def scores(model: str, options: argparse.Namespace) -> dict[str, float]:
@@ -158,7 +167,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--objectives", nargs="+", default=OBJECTIVES)
     parser.add_argument("--teacher", default="simclr", help="the objective whose trunk teaches in distillation")
-    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--teraflops", type=float, default=20.0, help="operations of a run, in 10^12")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--print", action="store_true", dest="only_print")
     options = parser.parse_args(words)

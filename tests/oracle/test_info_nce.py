@@ -70,3 +70,10 @@ def test_low_precision_input_is_computed_in_float32():
     low = info_nce(queries.bfloat16(), keys.bfloat16(), 0.1)
     assert low.dtype == torch.float32
     assert torch.allclose(low, info_nce(queries, keys, 0.1), rtol=0.05)
+
+
+def test_autocast_does_not_lower_the_precision():
+    first, second = torch.randn(2, 16, 8, generator=torch.Generator().manual_seed(3)).unbind()
+    with torch.autocast("cpu", torch.bfloat16):
+        low = info_nce(first, second, 0.1)
+    assert torch.equal(low, info_nce(first, second, 0.1))

@@ -72,3 +72,10 @@ def test_low_precision_input_is_computed_in_float32():
     low = nt_xent(first.bfloat16(), second.bfloat16(), 0.1)
     assert low.dtype == torch.float32
     assert torch.allclose(low, nt_xent(first, second, 0.1), rtol=0.05)
+
+
+def test_autocast_does_not_lower_the_precision():
+    first, second = torch.randn(2, 16, 8, generator=torch.Generator().manual_seed(3)).unbind()
+    with torch.autocast("cpu", torch.bfloat16):
+        low = nt_xent(first, second, 0.1)
+    assert torch.equal(low, nt_xent(first, second, 0.1))

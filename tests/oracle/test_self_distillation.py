@@ -196,6 +196,21 @@ def test_centring_follows_the_batches_of_the_past():
     assert "centre" in targets.state_dict()
 
 
+def test_sinkhorn_balances_scores_however_far_apart():
+    generator = torch.Generator().manual_seed(5)
+    # All samples much nearer to one prototype: 160 apart after division, where float32 ends at 88.
+    far = torch.randn(64, 6, generator=generator) * 0.01
+    far[:, 0] += 1.6
+    far[:, 3] -= 1.0
+    found = sinkhorn(far, 0.01)
+    logits = far.double() / 0.01
+    for _ in range(3):
+        logits = logits - logits.logsumexp(dim=0)
+        logits = logits - logits.logsumexp(dim=1, keepdim=True)
+    torch.testing.assert_close(found, logits.exp().float(), atol=1e-5, rtol=1e-4)
+    assert found.argmax(dim=1).unique().tolist() == list(range(6))
+
+
 def test_balance_is_sinkhorn():
     torch.testing.assert_close(Balanced(num_iterations=2).build(5)(scores(), 0.3), slow_sinkhorn(scores(), 0.3, 2))
 

@@ -30,7 +30,9 @@ ALONE = Processes()
 
 
 class Steady(ToyObjective):
-    """Blocks, a teacher that follows and one that is held, nothing random, and each row on its own, so that it is the same however rows are shared.
+    """Blocks, a teacher that follows and one that is held, nothing random.
+
+    Each row is on its own, so that it is the same however rows are shared.
 
     One parameter is never used; another one is used only where the first picture is, unless it is used `everywhere`.
     """

@@ -62,9 +62,9 @@ class Trunk(nn.Module, ABC):
     def levels(self) -> tuple[tuple[nn.Module, ...], ...]:
         """The parts that hold weights, from the pictures to the features, each part once.
 
-        First what embeds, then one level for each block, last what comes after the blocks. Learning rates fall from
-        the last level to the first; blocks are what is computed again to save memory, and what is split among
-        processes.
+        First what embeds, pixels before anything else, then one level for each block, last what comes after the blocks.
+        Learning rates fall from the last level to the first; blocks are what is computed again to save memory, and what
+        is split among processes.
         """
 
     def weights_for(self, image_size: int) -> Mapping[str, Tensor]:
@@ -178,6 +178,11 @@ class Objective(nn.Module, ABC):
     def kept(self) -> Trunk:
         """What is worth keeping when training ends: the teacher's trunk where there is one that is better."""
         return self.trunk
+
+    @property
+    def kept_pool(self) -> nn.Module | None:
+        """What makes one vector of its tokens and may have learned to; None where the method has no need of one."""
+        return None
 
     @abstractmethod
     def views(self) -> tuple[ViewSpec, ...]:

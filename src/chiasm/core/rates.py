@@ -37,12 +37,14 @@ def layerwise(
     Args:
         levels: as `Trunk.levels` tells them.
         decay: above 0; 1 lets all levels learn alike.
-        embedding_scale: a further factor on the first level.
+        embedding_scale: a further factor on the very first part, which embeds pixels.
     """
     last = len(levels) - 1
+    (pixels, *others), *later = levels
+    scaled = [((pixels,), decay**last * embedding_scale), (tuple(others), decay**last)]
+    scaled += [(tuple(parts), decay ** (last - depth)) for depth, parts in enumerate(later, 1)]
     groups = []
-    for depth, parts in enumerate(levels):
-        scale = decay ** (last - depth) * (embedding_scale if depth == 0 else 1.0)
+    for parts, scale in scaled:
         learning = tuple(weight for part in parts for weight in part.parameters() if weight.requires_grad)
         if learning:
             groups.append(LearningGroup(learning, scale))

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from chiasm.core.config import Config
+from chiasm.core.errors import InputError
 
 
 class ColourJitter(Config):
@@ -50,7 +51,7 @@ class BlockMask(Config):
     """Hides rectangles in a part of the pictures (BEiT, iBOT, DINOv2).
 
     Attributes:
-        pictures: share of the pictures of a batch in which anything is hidden.
+        pictures: share of the pictures of a batch in which anything is hidden; one at least, unless it is 0.
         min_ratio, max_ratio: share of the patches that is hidden in those, spread evenly from the one to the other over
             the pictures of a batch in random order.
         min_patches: of one rectangle.
@@ -64,6 +65,15 @@ class BlockMask(Config):
     min_patches: int = Field(default=4, gt=0)
     min_aspect: float = Field(default=0.3, gt=0)
     max_aspect: float = Field(default=1 / 0.3, gt=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> BlockMask:
+        for name in ("ratio", "aspect"):
+            least, most = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            if least > most:
+                came = f"{least} and {most} came"
+                raise InputError(f"a min_{name} of masks that does not exceed their max_{name}", came, "change one")
+        return self
 
 
 AnyMask = Annotated[RandomMask | BlockMask, Field(discriminator="kind")]

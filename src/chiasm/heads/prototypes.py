@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from chiasm.core.config import Config as BaseConfig
 from chiasm.layers.initialise import Normal, initialise
-from chiasm.ops.float32 import at_least_float32
+from chiasm.ops.float32 import as_stored, at_least_float32
 
 WIDEST = 2048
 """The paper's width between the layers."""
@@ -46,8 +46,10 @@ class Prototypes(nn.Module):
         self.gain = nn.Parameter(torch.ones(num_prototypes, 1)) if learns_gain else None
 
     def forward(self, vectors: Float[Tensor, "B E"]) -> Float[Tensor, "B K"]:
-        weight = functional.normalize(self.directions, dim=1)
-        return functional.linear(vectors, weight if self.gain is None else weight * self.gain)
+        # A teacher's temperature of 0.01 makes much of the third digit, which bfloat16 rounds.
+        with as_stored(vectors.device):
+            weight = functional.normalize(at_least_float32(self.directions), dim=1)
+            return functional.linear(at_least_float32(vectors), weight if self.gain is None else weight * self.gain)
 
 
 class PrototypeHead(nn.Module):

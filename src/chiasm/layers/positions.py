@@ -191,6 +191,10 @@ class RotaryPositions(Positions):
         self.jitter = jitter
         self.rescale = rescale
 
+    def hold_still(self) -> None:
+        """Disturb nothing in training either."""
+        self.shift, self.jitter, self.rescale = 0.0, 1.0, 1.0
+
     def rotation(self, grid: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Rotation:
         centres = patch_centres(grid, torch.promote_types(dtype, torch.float32), device)
         if self.training:

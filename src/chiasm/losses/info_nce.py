@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.ops.float32 import at_least_float32
+from chiasm.ops.float32 import as_stored, at_least_float32
 from chiasm.ops.ranks import gather_rows, rank
 
 
@@ -30,6 +30,7 @@ def info_nce(queries: Float[Tensor, "B E"], keys: Float[Tensor, "B E"], temperat
     """
     # Cosines near 1 over a small temperature need more digits than bfloat16 has.
     ours, theirs = (functional.normalize(at_least_float32(rows), dim=1) for rows in (queries, keys.detach()))
-    logits = ours @ gather_rows(theirs).T / temperature
+    with as_stored(ours.device):
+        logits = ours @ gather_rows(theirs).T / temperature
     own = torch.arange(len(queries), device=queries.device) + rank() * len(queries)
     return functional.cross_entropy(logits, own)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.ops.float32 import at_least_float32
+from chiasm.ops.float32 import as_stored, at_least_float32
 from chiasm.ops.ranks import gather_rows, rank
 
 
@@ -35,7 +35,8 @@ def nt_xent(first: Float[Tensor, "B E"], second: Float[Tensor, "B E"], temperatu
     rows = torch.arange(first.shape[0], device=first.device) + rank() * first.shape[0]
     losses = []
     for view, own, partner in ((ours[0], rows, rows + total), (ours[1], rows + total, rows)):
-        logits = view @ everyone.T / temperature
+        with as_stored(view.device):
+            logits = view @ everyone.T / temperature
         logits = logits.scatter(1, own.unsqueeze(1), float("-inf"))
         losses.append(functional.cross_entropy(logits, partner))
     return (losses[0] + losses[1]) / 2

@@ -103,9 +103,12 @@ class Crops(Config):
 
     def _local_size(self, trunk: Trunk) -> int:
         """A multiple of the patch size: two patches at least, and one token of the features."""
-        if self.local_size_px is not None:
-            return self.local_size_px
         patch = trunk.patch_size
+        if self.local_size_px is not None:
+            if self.local_size_px % patch:
+                expected = f"a local_size_px of crops that is a multiple of the patch size, {patch}"
+                raise InputError(expected, f"{self.local_size_px} came", "change it")
+            return self.local_size_px
         least = max(2 * patch, trunk.stride_px)
         return max(round(LOCAL_SHARE * trunk.image_size / patch) * patch, least)
 

@@ -1,7 +1,8 @@
 """The view of methods that need no strong augmentation: crop, flip, light jitter of colours.
 
 Paper: Szegedy et al., 2014, arXiv 1409.4842, section 6 (crops of 8% to 100% of the picture, aspect 3/4 to 4/3); Touvron
-et al., 2020, arXiv 2012.12877, table 9 (strength 0.4 of the jitter for vision transformers).
+et al., 2020, arXiv 2012.12877 (jitter of strength 0.4, in its code).
+Differs: eight views of ten are jittered, as SimCLR's are.
 """
 
 from __future__ import annotations

@@ -32,10 +32,10 @@ PROTOTYPES = ((20_000, 1024), (50_000, 2048), (100_000, 4096), (200_000, 16_384)
 """Most pictures, and how many prototypes suffice for them; beyond the last, the papers' number."""
 FEW, MANY = 100_000, 1_000_000
 """Numbers of pictures between which temperature and momentum go from the one end to the other, by the logarithm."""
-TEMPERATURES = (0.01, 0.07)
-MOMENTA = (0.95, 0.996)
-"""Few pictures mean few steps: a sharp teacher tells pictures apart from the first step on, and one that follows
-quickly gets better within the run (docs/results.md). The papers' teachers have hundreds of thousands of steps."""
+SHARP, FAST = 0.01, 0.95
+"""The teacher's temperature and momentum for few pictures. They mean few steps: a sharp teacher tells pictures apart
+from the first step on, and one that follows quickly gets better within the run (docs/results.md). The papers' teachers
+have hundreds of thousands of steps."""
 MOST_BALANCED = 100_000
 """Up to so many pictures Sinkhorn-Knopp stands in for centring, which needs many steps to find its balance: in short
 runs it left the teacher nearly uniform, or with few prototypes, depending on the temperature."""
@@ -88,10 +88,11 @@ def fitted(settings: SettingsT, num_pictures: int) -> SettingsT:
     """
     share = math.log(max(num_pictures, 1) / FEW) / math.log(MANY / FEW)
     share = min(max(share, 0.0), 1.0)
+    usual = type(settings)()
     chosen = {
         "head": fitted_head(settings.head, num_pictures),
-        "teacher_temperature": round(TEMPERATURES[0] + (TEMPERATURES[1] - TEMPERATURES[0]) * share, 4),
-        "momentum": round(MOMENTA[0] + (MOMENTA[1] - MOMENTA[0]) * share, 5),
+        "teacher_temperature": round(SHARP + (usual.teacher_temperature - SHARP) * share, 4),
+        "momentum": round(FAST + (usual.momentum - FAST) * share, 5),
         "targets": Balanced() if num_pictures <= MOST_BALANCED else settings.targets,
     }
     given = settings.model_fields_set - {"head"}
@@ -135,6 +136,11 @@ class SelfDistillation(Objective):
     def kept(self) -> Trunk:
         """The teacher's trunk, an average of the student's, which is better throughout training."""
         return self.teacher_trunk
+
+    @property
+    def kept_pool(self) -> nn.Module:
+        """The teacher's, which belongs to its trunk."""
+        return self.teacher_pool
 
     def groups(self) -> tuple[LearningGroup, ...]:
         """Trunk, what lies between, and the prototypes, which wait."""

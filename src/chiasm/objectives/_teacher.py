@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from chiasm.layers.positions import RotaryPositions
 from chiasm.layers.residual import DropPath
 from chiasm.ops.averages import move_towards
 
@@ -19,7 +20,7 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def teacher_of(student: ModuleT) -> ModuleT:
-    """A copy that does not learn by gradients and drops nothing.
+    """A copy that does not learn by gradients, drops nothing and leaves positions where they are.
 
     Its batch norms go on normalising by the batch in training, as those of the papers' teachers do.
     """
@@ -29,6 +30,8 @@ def teacher_of(student: ModuleT) -> ModuleT:
             part.rate = 0.0
         elif isinstance(part, nn.Dropout):
             part.p = 0.0
+        elif isinstance(part, RotaryPositions):
+            part.hold_still()
     return teacher
 
 

@@ -103,7 +103,7 @@ class DinoV2(shared.SelfDistillation):
 
     def views(self) -> tuple[ViewSpec, ...]:
         """Two global views with hidden patches, then the local ones."""
-        grid = self.trunk.image_size // self.trunk.stride_px
+        grid = self._grid(self.trunk.stride_px)
         masking = Masking(how=_for_grid(self.settings.masks, grid), grid=grid)
         return self.settings.crops.views(self.trunk, "inverted", masking)
 
@@ -131,11 +131,23 @@ class DinoV2(shared.SelfDistillation):
 
         dino = dino_loss(scores, targets, settings.student_temperature)
         ibot = ibot_loss(patch_scores, patch_targets, hidden, settings.student_temperature)
-        # Views of one picture are to be alike, so neighbours are looked for within one view.
-        apart = torch.stack([koleo(view) for view in vectors[0].chunk(NUM_GLOBAL)]).sum()
+        apart = self._apart(vectors[0])
         total = dino + settings.patch_weight * ibot + settings.koleo_weight * apart
         terms = {"dino": dino.detach(), "ibot": ibot.detach(), "koleo": apart.detach(), **shared.figures(targets, dino)}
         return Losses(total=total, embeddings=vectors[0].detach(), terms=terms)
+
+    def _apart(self, vectors: Float[Tensor, "B E"]) -> Float[Tensor, ""]:
+        """KoLeo of each view: views of one picture are to be alike, so neighbours are looked for within one view."""
+        if not self.settings.koleo_weight:
+            return vectors.new_zeros(())
+        views = vectors.chunk(NUM_GLOBAL)
+        if len(views[0]) < 2:
+            raise InputError(
+                "two pictures in each process, where vectors are kept apart",
+                "one came",
+                "raise --engine.batch-size, or say --objective.koleo-weight 0",
+            )
+        return torch.stack([koleo(view) for view in views]).sum()
 
     def _pairs(self) -> tuple[tuple[nn.Module, nn.Module], ...]:
         if self.patch_head is None or self.teacher_patch_head is None:
@@ -155,14 +167,27 @@ class DinoV2(shared.SelfDistillation):
     def _of_patches(self, hidden: Bool[Tensor, "B N"]) -> Bool[Tensor, "B _"]:
         """The mask of tokens of the features as one of the patches that go into the trunk."""
         repeats = self.trunk.stride_px // self.trunk.patch_size
-        side = self.trunk.image_size // self.trunk.stride_px
-        squares = hidden.unflatten(1, (side, side))
-        return squares.repeat_interleave(repeats, dim=1).repeat_interleave(repeats, dim=2).flatten(1)
+        squares = hidden.unflatten(1, (self._grid(self.trunk.stride_px), -1))
+        patches = squares.repeat_interleave(repeats, dim=1).repeat_interleave(repeats, dim=2)
+        side = self._grid(self.trunk.patch_size)
+        return patches[:, :side, :side].flatten(1)
+
+    def _grid(self, stride_px: int) -> int:
+        """Tokens along a side of a global view; trunks whose stages merge patches fill up what is left over."""
+        return -(-self.trunk.image_size // stride_px)
 
 
 def _for_grid(masks: BlockMask, grid: int) -> BlockMask:
-    """The rule with rectangles that fit a small grid, unless it was given: four patches suit 196."""
+    """The rule with rectangles that fit a small grid, unless it was given: four patches suit 196.
+
+    Raises:
+        InputError: not one of the given size fits, so that nothing would ever be hidden.
+    """
     if "min_patches" in masks.model_fields_set:
+        most = int(masks.max_ratio * grid * grid)
+        if masks.min_patches > most:
+            came = f"{masks.min_patches} came for {grid} x {grid} patches, of which {most} are hidden at most"
+            raise InputError("masks whose min_patches can be hidden", came, "lower it, or raise max_ratio")
         return masks
     return masks.model_copy(update={"min_patches": min(masks.min_patches, max(1, grid * grid // 16))})
 

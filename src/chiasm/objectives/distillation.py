@@ -88,6 +88,11 @@ class Distillation(Objective):
         self.teacher = Held(teacher)
         self.settings = settings
 
+    @property
+    def kept_pool(self) -> nn.Module:
+        """That of the embeddings."""
+        return self.pool
+
     def views(self) -> tuple[ViewSpec, ...]:
         """One view: crop, flip, light jitter."""
         return (light_view(self.trunk.image_size, self.settings.min_area, self.settings.colour),)

@@ -46,11 +46,16 @@ class Config(ObjectiveConfig):
         """Wire the objective around a trunk.
 
         Raises:
-            InputError: nothing can be hidden from the trunk, or the decoder's settings do not go together.
+            InputError: nothing can be hidden from the trunk, settings do not go together, or they are not for the way
+                in which this trunk learns.
         """
         if trunk.hides_patches:
             return MaskedAutoencoder(trunk, self)
         if trunk.replaces_patches:
+            if unused := sorted(self.model_fields_set - {"simmim"}):
+                came = f"{unused[0]} came for one with a mask token, which learns by SimMIM"
+                do = "give --objective.simmim settings, or say --trunk.hiding.kind left_out where the trunk can"
+                raise InputError("a trunk that leaves hidden patches out, for settings of MAE itself", came, do)
             return self.simmim.build(trunk)
         raise InputError(
             "a trunk that can hide patches",

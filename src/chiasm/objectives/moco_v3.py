@@ -2,17 +2,16 @@
 
 Paper: Chen, Xie, He, "An Empirical Study of Training Self-Supervised Vision Transformers", 2021, arXiv 2104.02057,
 section 3 and algorithm 1; frozen patch projection section 4; heads, augmentation and momentum section 5 and appendix A.
-Differs: hidden widths follow the trunk's; the paper's 4096 holds from 384 (ViT-S) on. The momentum encoder moves after
-the optimiser's step, the paper's before it makes the next keys: the same weights make the same keys, and only the last
-move, after which no keys are made, is one more. A trunk with batch norms in its stem sees both views in one pass. Up to
-64 px views are not blurred; their colours change as much as those of larger ones, since the paper's strengths are
-already the halved ones that SimCLR has for CIFAR-10.
+Differs: hidden widths follow the trunk's; the paper's 4096 holds from 384 (ViT-S) on. A trunk with batch
+norms in its stem sees both views in one pass. Up to 64 px views are not blurred; their colours change as much as those
+of larger ones, since the paper's strengths are already the halved ones that SimCLR has for CIFAR-10.
 """
 
 from __future__ import annotations
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
 from chiasm.core.views import Blur, ColourJitter, Views, ViewSpec
@@ -99,6 +98,11 @@ class MoCoV3(Objective):
         self.key_pool = teacher_of(self.pool)
         self.key_projector = teacher_of(self.projector)
         self.settings = settings
+
+    @property
+    def kept_pool(self) -> nn.Module:
+        """That of the embeddings."""
+        return self.pool
 
     def views(self) -> tuple[ViewSpec, ...]:
         """Two views; the first is always blurred, the second seldom but sometimes solarised."""

@@ -2,13 +2,15 @@
 
 Paper: Chen, Kornblith, Norouzi, Hinton, "A Simple Framework for Contrastive Learning of Visual Representations", 2020,
 arXiv:2002.05709, section 2; augmentation appendix A; small pictures appendix B.9.
-Differs: the trunk is any `Trunk` (the paper's is a ResNet); the embedding is the pooled tokens.
+Differs: the trunk is any `Trunk` (the paper's is a ResNet); the embedding is the pooled tokens; the temperature is
+0.2, between the paper's 0.1 and 0.5, and the head has three layers, as in SimCLR v2 (arXiv:2006.10029, section 2).
 """
 
 from __future__ import annotations
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
 from chiasm.core.views import Blur, ColourJitter, Views, ViewSpec
@@ -56,6 +58,11 @@ class SimCLR(Objective):
         self.projection = settings.projection.build(self.pool.out_dim)
         self.settings = settings
 
+    @property
+    def kept_pool(self) -> nn.Module:
+        """That of the embeddings."""
+        return self.pool
+
     def views(self) -> tuple[ViewSpec, ...]:
         """Two views drawn from the same distribution."""
         size_px = self.trunk.image_size
@@ -65,7 +72,10 @@ class SimCLR(Objective):
             size_px=size_px,
             min_area=self.settings.min_area,
             jitter=ColourJitter(
-                brightness=0.8 * strength, contrast=0.8 * strength, saturation=0.8 * strength, hue=0.2 * strength
+                brightness=0.8 * strength,
+                contrast=0.8 * strength,
+                saturation=0.8 * strength,
+                hue=min(0.2 * strength, 0.5),
             ),
             grey=self.settings.grey,
             blur=None if small else Blur(),

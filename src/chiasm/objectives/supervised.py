@@ -57,6 +57,11 @@ class Supervised(Objective):
         nn.init.zeros_(self.head.bias)
         self.settings = settings
 
+    @property
+    def kept_pool(self) -> nn.Module:
+        """That of the embeddings."""
+        return self.pool
+
     def views(self) -> tuple[ViewSpec, ...]:
         """One view: crop, flip, light jitter."""
         return (light_view(self.trunk.image_size, self.settings.min_area, self.settings.colour),)
@@ -65,7 +70,7 @@ class Supervised(Objective):
         """Cross entropy over the pictures of the batch whose class is known.
 
         Raises:
-            InputError: the batch has no labels, or one beyond the classes.
+            InputError: the batch has no labels.
         """
         del progress
         labels = self._labels(batch)

@@ -2,8 +2,9 @@
 
 Paper: Cuturi, 2013, arXiv 1306.0895, algorithm 1; Caron et al., 2020, arXiv 2006.09882, section 3.1 and appendix A
 (three iterations over a batch); Oquab et al., 2023, arXiv 2304.07193, section 4.
-Differs: the largest of all scores is subtracted first, which changes nothing but that no score overflows; rows and
-columns are scaled by two vectors at the end instead of the whole matrix at every iteration.
+Differs: rows and columns are scaled by two vectors at the end instead of the whole matrix at every iteration. These
+begin as what gives every prototype, then every sample a largest entry of 1, which changes nothing but that none of them
+overflows or vanishes, however far apart the scores are.
 """
 
 from __future__ import annotations
@@ -32,13 +33,15 @@ def sinkhorn(scores: Float[Tensor, "B K"], temperature: float, num_iterations: i
         Rows that sum to 1, at least in float32; no gradient flows through them.
     """
     logits = at_least_float32(scores) / temperature
-    highest = torch.full((1,), -torch.inf, dtype=logits.dtype, device=logits.device)
+    highest = logits.new_full((logits.shape[1],), -torch.inf)
     if len(logits):
-        highest = logits.max().reshape(1)
+        highest = logits.amax(dim=0)
     with as_stored(logits.device):
-        weights = (logits - largest_over_ranks(highest)).exp()
+        logits = logits - largest_over_ranks(highest)
+        nearest = logits.amax(dim=1)
+        weights = (logits - nearest.unsqueeze(1)).exp()
         tiny = torch.finfo(weights.dtype).tiny
-        of_samples = weights.new_ones(len(weights))
+        of_samples = nearest.exp()
         of_prototypes = weights.new_ones(weights.shape[1])
         for _ in range(num_iterations):
             used = sum_over_ranks(of_samples @ weights)

@@ -38,6 +38,7 @@ from chiasm.models import encoder
 from chiasm.models._store import save_model
 from chiasm.recipes._estimate import check_alone, flops_per_picture, tried
 from chiasm.recipes._folder import CHARTS, LOG, SKIPPED, check_run_folder, run_folder
+from chiasm.recipes._parts import whole_state
 from chiasm.recipes._probe import OnlineKnn, labelled_splits, shared_pictures
 from chiasm.recipes._report import BatchCost, CostEstimate, TrainingReport
 from chiasm.recipes._sizes import fitted
@@ -165,7 +166,7 @@ class Pretraining:
         outcome = engine.fit(objective, batches, goes_on)
         processes.together(skipped.finish)
         broken = {key for keys in processes.gathered(skipped.listed) for key in keys}
-        model = processes.together(lambda: self.model(self._encoder(outcome), objective))
+        model = processes.together(lambda: self.model(self._encoder(outcome, objective), objective))
         return processes.first(lambda: self._keep(model, outcome, identity, len(broken)))
 
     def _estimate(self) -> CostEstimate:
@@ -282,10 +283,12 @@ class Pretraining:
             "seed": str(self.seed),
         }
 
-    def _encoder(self, outcome: Outcome) -> encoder.Encoder:
-        """What embeds pictures, with what was learned."""
+    def _encoder(self, outcome: Outcome, objective: Objective) -> encoder.Encoder:
+        """What embeds pictures, with what was learned; all processes make it, since weights may lie in parts."""
         pictures = encoder.Config(trunk=self.settled, pool=self.pooling).build()
         pictures.trunk.load_state_dict(outcome.trunk.state_dict())
+        if objective.kept_pool is not None:
+            pictures.pool.load_state_dict(whole_state(objective.kept_pool))
         return pictures
 
     def _keep(

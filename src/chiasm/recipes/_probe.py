@@ -37,7 +37,8 @@ class OnlineKnn:
 
     Args:
         splits: gallery and queries.
-        pooling: how tokens become the vectors that are compared.
+        pooling: how tokens become the vectors that are compared. In the place of a way that learns, which the trunk
+            alone does not bring along, stands the class token, or the mean where there is none.
         image_size: of the trunk.
         seed: chooses which pictures are used when there are many.
 
@@ -67,6 +68,8 @@ class OnlineKnn:
     ) -> tuple[Float[Tensor, "B D"], Int64[Tensor, " B"]]:
         device = next(trunk.parameters()).device
         pooling = self._pooling.build(trunk.embed_dim)
+        if any(True for _ in pooling.parameters()):
+            pooling = pool.Config(by=pool.ByClassOrMean()).build(trunk.embed_dim)
         parts = [pooling(trunk(trunk.normalize(part.to(device)))).float() for part in images.split(BATCH_SIZE)]
         return torch.cat(parts), labels.to(device)
 

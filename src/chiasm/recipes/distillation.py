@@ -14,7 +14,6 @@ from chiasm.engine.settings import Settings
 from chiasm.layers.patch import Convolutions
 from chiasm.models import load_picture_model
 from chiasm.objectives import distillation as method
-from chiasm.recipes._kept import with_own_pool
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
 from chiasm.recipes._run import Run
 from chiasm.trunks import vit
@@ -57,7 +56,6 @@ def distillation(
         objective=objective,
         pooling=objective.pool,
         engine=engine,
-        model=with_own_pool,
         wire=lambda student: method.Distillation(student, method.Teacher(known.trunk, known.pool), objective),
         own={"teacher": teacher},
         **run,

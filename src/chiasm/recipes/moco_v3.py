@@ -16,7 +16,6 @@ from chiasm.core.protocols import TrunkConfig
 from chiasm.engine.settings import Settings
 from chiasm.layers.positions import SinCos
 from chiasm.objectives import moco_v3 as method
-from chiasm.recipes._kept import with_own_pool
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
 from chiasm.recipes._run import Run
 from chiasm.trunks import vit
@@ -55,6 +54,5 @@ def moco_v3(
         objective=objective,
         pooling=objective.pool,
         engine=engine,
-        model=with_own_pool,
         **run,
     ).run()

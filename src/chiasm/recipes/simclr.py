@@ -13,7 +13,6 @@ from chiasm.core.protocols import TrunkConfig
 from chiasm.engine.settings import Settings
 from chiasm.layers.patch import Convolutions
 from chiasm.objectives import simclr as method
-from chiasm.recipes._kept import with_own_pool
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
 from chiasm.recipes._run import Run
 from chiasm.trunks import vit
@@ -51,6 +50,5 @@ def simclr(
         objective=objective,
         pooling=objective.pool,
         engine=engine,
-        model=with_own_pool,
         **run,
     ).run()

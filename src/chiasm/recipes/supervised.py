@@ -18,7 +18,7 @@ from chiasm.heads import classes
 from chiasm.layers.patch import Convolutions
 from chiasm.models import classifier, encoder
 from chiasm.objectives import supervised as method
-from chiasm.recipes._kept import whole_state, with_own_pool
+from chiasm.recipes._parts import whole_state
 from chiasm.recipes._pretraining import Pretraining, TrainingReport
 from chiasm.recipes._run import Run
 from chiasm.trunks import vit
@@ -90,6 +90,6 @@ def _told(count: int) -> str:
 def _classifier(pictures: encoder.Encoder, learned: Objective, names: tuple[str, ...]) -> classifier.Classifier:
     """The encoder with the class head that was learned with it."""
     model = classifier.Config(encoder=pictures.config, head=classes.Config(classes=names)).build()
-    model.image_encoder.load_state_dict(with_own_pool(pictures, learned).state_dict())
+    model.image_encoder.load_state_dict(pictures.state_dict())
     model.head.linear.load_state_dict(whole_state(learned.get_submodule("head")))
     return model

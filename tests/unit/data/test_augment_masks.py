@@ -149,7 +149,8 @@ def test_half_of_the_pictures_with_ratios_spread_evenly_in_random_order() -> Non
 def test_share_of_pictures_with_a_mask(pictures: float, expected: int) -> None:
     hidden = drawn(BlockMask(pictures=pictures), 14, 16)
     assert hidden.any(axis=(1, 2)).sum() == expected
-    assert not drawn(BlockMask(pictures=0.5), 14, 1).any()
+    # One at least, or there would be nothing to learn from in small batches.
+    assert drawn(BlockMask(pictures=0.1), 14, 4).any(axis=(1, 2)).sum() == 1
 
 
 @pytest.mark.parametrize("grid", [1, 2, 3, 5])

@@ -10,10 +10,11 @@ import torch
 from two_ranks_distillation import CENTRED, DINO, DINOV2, batch, objective
 
 from chiasm.core.errors import InputError
-from chiasm.core.views import BlockMask
+from chiasm.core.views import BlockMask, Views
 from chiasm.heads import pool, prototypes
 from chiasm.layers.hiding import Replaced
 from chiasm.layers.mlp import SwiGluMlp
+from chiasm.layers.positions import Rotary
 from chiasm.losses.targets import Balanced, Centred
 from chiasm.objectives import _self_distillation as shared
 from chiasm.objectives import dino, dinov2
@@ -157,8 +158,9 @@ def test_early_levels_learn_slowly_and_the_trunk_can_wait():
     made = objective(settings)
     groups = made.groups()
     *levels, heads, last = groups
-    # One block: embedding, block, norm.
-    assert [round(level.lr_scale, 6) for level in levels] == [0.162, 0.9, 1.0]
+    # One block: what embeds pixels, mask token with positions and prefix, block, norm.
+    assert [round(level.lr_scale, 6) for level in levels] == [0.162, 0.81, 0.9, 1.0]
+    assert {id(part) for part in levels[0].parameters} == {id(part) for part in made.trunk.patch_embedding.parameters()}
     assert all(level.waits == level.rises == 0.2 for level in levels)
     assert (heads.waits, last.waits) == (0, 0.01)
     assert len(last.parameters) == 2
@@ -279,3 +281,61 @@ def test_drop_path_is_the_students_alone():
     made.train()
     pictures = torch.randn(2, 3, 16, 16)
     assert torch.equal(made.teacher_trunk(pictures).prefix, made.teacher_trunk(pictures).prefix)
+
+
+def test_masks_of_a_swin_whose_tokens_do_not_fill_its_grid():
+    settings = DINOV2.model_copy(update={"crops": Crops(num_local=0)})
+    torch.manual_seed(0)
+    uneven = swin.Config(image_size=18, patch_size=2, embed_dim=8, depths=(1, 1), num_heads=(1, 1), hiding=Replaced())
+    made = settings.build(uneven.build())
+    view = made.views()[0]
+    # 9 x 9 patches are merged into 5 x 5 tokens.
+    assert view.masking is not None
+    assert view.masking.grid == 5
+    hidden = torch.zeros(3, 25, dtype=torch.bool)
+    hidden[:, -1] = True
+    images = torch.randint(0, 256, (3, 3, 18, 18), dtype=torch.uint8)
+    losses = made(Views((images, images), torch.arange(3), (hidden, hidden)), 0.5)
+    losses.total.backward()
+    assert made._of_patches(hidden).unflatten(1, (9, 9)).nonzero()[:, 1:].tolist() == [[8, 8]] * 3
+
+
+def test_masks_that_can_never_hide_anything_are_refused():
+    made = DINOV2.model_copy(update={"masks": BlockMask(min_patches=9)}).build(trunk(hiding=Replaced()))
+    with pytest.raises(InputError, match="9 came for 4 x 4 patches, of which 8 are hidden at most"):
+        made.views()
+    for names in ({"min_ratio": 0.6}, {"min_aspect": 4.0}):
+        with pytest.raises(InputError, match="does not exceed"):
+            BlockMask.parse(names, "masks")
+
+
+def test_crops_that_are_no_multiple_of_the_patch_are_refused():
+    with pytest.raises(InputError, match="local_size_px of crops that is a multiple of the patch size, 4, but 6 came"):
+        Crops(local_size_px=6).views(trunk(), "usual")
+
+
+def test_one_picture_has_no_neighbour():
+    made = objective(DINOV2.model_copy(update={"koleo_weight": 0.1}))
+    one = batch(made)
+    alone = Views(
+        tuple(view[:1] for view in one.images), one.indices[:1], tuple(m if m is None else m[:1] for m in one.masks)
+    )
+    with pytest.raises(InputError, match="two pictures in each process"):
+        made(alone, 0.5)
+    assert torch.isfinite(objective(DINOV2)(alone, 0.5).total)
+
+
+def test_the_teacher_sees_positions_where_they_are():
+    settings = {"positions": Rotary(shift=0.5, rescale=2.0), "mlp": SwiGluMlp()}
+    made = DINO.build(trunk(**settings)).train()
+    images = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        assert not torch.equal(made.trunk(images).patches, made.trunk(images).patches)
+        assert torch.equal(made.teacher_trunk(images).patches, made.teacher_trunk(images).patches)
+
+
+def test_the_papers_settings_are_those_of_a_million():
+    for method in (dino, dinov2):
+        usual = method.Config()
+        large = shared.fitted(usual, 2_000_000)
+        assert (large.momentum, large.teacher_temperature) == (usual.momentum, usual.teacher_temperature)

@@ -93,6 +93,9 @@ def test_probe_tells_colours_apart_and_needs_labels(tmp_path):
     probe = OnlineKnn(splits, pool.Config(), 16, 0)
     with torch.inference_mode():
         assert probe(trunk)["knn_accuracy"] > 0.9
+        # A pool that learns is not at hand: nothing random stands in for it.
+        attentive = OnlineKnn(splits, pool.Config(by=pool.ByAttention(num_heads=2)), 16, 0)
+        assert attentive(trunk) == OnlineKnn(splits, pool.Config(by=pool.ByClassOrMean()), 16, 0)(trunk)
     assert labelled_splits(Plain(8, 8), 0) is None
     with pytest.raises(InputError, match="plain has none; leave out --probe"):
         OnlineKnn(Splits(source, Plain(8, 8)), pool.Config(), 16, 0)

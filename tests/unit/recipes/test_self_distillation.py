@@ -12,7 +12,7 @@ from chiasm.core.errors import InputError
 from chiasm.core.tensors import read_tensors
 from chiasm.data.open import open_source
 from chiasm.engine.settings import Settings
-from chiasm.heads import prototypes
+from chiasm.heads import pool, prototypes
 from chiasm.layers.hiding import Replaced
 from chiasm.models import load_picture_model
 from chiasm.objectives import dino as dino_method
@@ -222,3 +222,15 @@ def test_a_last_phase_without_room_or_a_fitting_size_is_told_at_once(tmp_path, d
     with pytest.raises(InputError, match="not empty"):
         two_phases(data, tmp_path / "full")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]
+
+
+@pytest.mark.parametrize("recipe", [dino, dinov2])
+def test_a_pool_that_learns_is_the_teachers(tmp_path, data, recipe):
+    settings = method.Config if recipe is dinov2 else dino_method.Config
+    heads = {"patch_head": HEAD} if recipe is dinov2 else {}
+    objective = settings(head=HEAD, crops=CROPS, pool=pool.Config(by=pool.ByAttention(num_heads=2)), **heads)
+    watched = ENGINE.model_copy(update={"num_probes": 1})
+    recipe(data, tmp_path / "run", trunk=TINY, objective=objective, engine=watched, steps=2)
+    kept, stored = load_picture_model(str(tmp_path / "run")).encoder.pool.state_dict(), weights(tmp_path / "run")
+    assert kept
+    assert all(torch.equal(value, stored[f"teacher_pool.{name}"]) for name, value in kept.items())

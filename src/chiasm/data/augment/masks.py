@@ -49,7 +49,7 @@ def _random(how: RandomMask, grid: int, num_pictures: int, generator: np.random.
 
 
 def _blocks(how: BlockMask, grid: int, num_pictures: int, generator: np.random.Generator) -> Bool[np.ndarray, "B N"]:
-    num_masked = int(num_pictures * how.pictures)
+    num_masked = max(int(num_pictures * how.pictures), int(how.pictures > 0))
     edges = np.linspace(how.min_ratio, how.max_ratio, num_masked + 1)
     missing = (generator.uniform(edges[:-1], edges[1:]) * grid * grid).astype(np.int64)
     hidden = np.zeros((num_pictures, grid, grid), dtype=bool)
