@@ -3,7 +3,8 @@
 Paper: Caron et al., 2020, arXiv 2006.09882, section 3.2 (multi-crop); Caron et al., 2021, arXiv 2104.14294, section 3.1
 and appendix C; Grill et al., 2020, arXiv 2006.07733, appendix B (different blur and solarisation for the two views).
 Differs: local crops are as large against the picture as the paper's 96 px against 224, whatever its size. Pictures of
-up to 64 px are not blurred unless that is asked for, as SimCLR does it on CIFAR-10.
+up to 64 px are not blurred unless that is asked for, as SimCLR does it on CIFAR-10. Crops are resized by a triangle
+filter (`data.augment.cpu`), in the papers' code by a bicubic one.
 """
 
 from __future__ import annotations

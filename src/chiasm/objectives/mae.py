@@ -3,7 +3,8 @@
 Paper: He, Chen, Xie, Li, Dollar, Girshick, "Masked Autoencoders Are Scalable Vision Learners", 2021, arXiv:2111.06377,
 section 3 and appendix A.1.
 Differs: the decoder's size follows the trunk's (`heads.masked_decoder`). A trunk that cannot leave hidden patches out
-but has a mask token (Swin) learns by SimMIM (`objectives.simmim`) instead.
+but has a mask token (Swin) learns by SimMIM (`objectives.simmim`) instead. Crops are resized by a triangle filter
+(`data.augment.cpu`), in the paper's code by a bicubic one.
 """
 
 from __future__ import annotations
