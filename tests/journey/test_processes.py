@@ -63,6 +63,16 @@ def test_two_processes_leave_what_one_leaves(one, two):
         assert value.allclose(theirs[name], atol=5e-3), name
 
 
+def test_two_phases_of_two(pictures, tmp_path):
+    out = tmp_path / "run"
+    words = ("train", "dinov2", *FAST, "--engine.precision", "fp32", "--final-size", "48")
+    done = torchrun(*words, "--data", pictures, "--out", out, "--steps", 3, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 3
+    lengths = [line["length"] for folder in (tmp_path / "run-before", out) for line in told(folder)[:1]]
+    assert lengths == ["2 steps", "1 steps"]
+
+
 def test_a_run_of_two_goes_on_in_one(two, pictures, shell_once):
     out, _ = two
     assert shell_once(*WORDS, "--data", pictures, "--out", out, "--resume", "--steps", 6) == 0

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 
 import numpy as np
+import pytest
+import torch
 from drawn import FAST, draw_pictures
 
 from chiasm.core.tensors import read_tensors
@@ -25,6 +29,28 @@ def test_a_run_leaves_a_whole_artefact(model):
     events = [json.loads(line) for line in (model / "log.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events][:2] == ["start", "probe"]
     assert not list(model.glob(".*.part"))
+
+
+RECIPES = ("simclr", "moco-v3", "dino", "dinov2", "mae", "supervised", "distillation")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_command_on_a_card_makes_the_same_run_again(shell, model, pictures, tmp_path, recipe):
+    # Some options that are given by repetition, and some parts that are chosen from several kinds.
+    more = ("--engine.betas", 0.8, "--engine.betas", 0.9, "--trunk.mlp.kind", "swiglu")
+    more += ("--teacher", model) if recipe == "distillation" else ()
+    out, again = tmp_path / "run", tmp_path / "again"
+    code, _, err = shell("train", recipe, "--data", pictures, "--out", out, "--steps", 2, *FAST, *more)
+    assert code == 0, err
+    command = re.search(r"\*\*Command\*\*: `chiasm (.*)`", (out / "card.md").read_text())
+    assert command
+    words = [str(again) if word == str(out) else word for word in shlex.split(command[1])]
+    code, _, err = shell(*words)
+    assert code == 0, err
+    first, second = (json.loads((folder / "log.jsonl").read_text().partition("\n")[0]) for folder in (out, again))
+    assert first == second
+    ours, theirs = (read_tensors(folder / "model.safetensors") for folder in (out, again))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 def test_models_list_and_show(shell, model):

@@ -27,7 +27,8 @@ def make_optimizer(learning: Sequence[LearningGroup], settings: Settings) -> Ada
         parts = ((decayed, True), (plain, False))
         groups += [{"params": params, "decays": decays, **rates} for params, decays in parts if params]
     # Fused: one pass over weights, gradients and averages, 3 to 7 times as fast on a CPU as one for each operation.
-    return AdamW(groups, lr=0.0, betas=settings.betas, weight_decay=0.0, fused=True)
+    slow, slower = settings.betas
+    return AdamW(groups, lr=0.0, betas=(slow, slower), weight_decay=0.0, fused=True)
 
 
 def set_rates(optimizer: Optimizer, settings: Settings, progress: float) -> tuple[float, float]:

@@ -128,7 +128,7 @@ class Processes:
 
 @contextmanager
 def joined(on_gpus: bool) -> Iterator[Processes]:
-    """The processes that a launcher started, able to talk to each other within the block.
+    """The processes that a launcher started, able to talk to each other within the block; a block within is part of it.
 
     Args:
         on_gpus: whether tensors on GPUs are to be exchanged as well.
@@ -154,6 +154,9 @@ def joined(on_gpus: bool) -> Iterator[Processes]:
         )
     if on_gpus:
         torch.cuda.set_device(local_rank)
+    if distributed.is_initialized():
+        yield Processes(rank, count, local_rank, local_count)
+        return
     # Decisions travel between processors even where gradients travel between GPUs.
     distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", rank=rank, world_size=count)
     try:

@@ -49,7 +49,7 @@ class Settings(Config):
     final_lr_share: float = Field(default=0.0, ge=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0)
     final_weight_decay: float = Field(default=0.05, ge=0)
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[float, ...] = Field(default=(0.9, 0.95), min_length=2, max_length=2)
     clip_norm: float = Field(default=3.0, ge=0)
     clip_by: ClipBy = "whole"
     ema_momentum: float = Field(default=0.0, ge=0, lt=1)

@@ -61,8 +61,8 @@ class Config(ObjectiveConfig):
         raise InputError(
             "a trunk that can hide patches",
             "this one looks beyond each patch or has no mask token",
-            "take a vit with a linear stem (--trunk.stem.kind linear) or a swin with --trunk.hiding.kind mask_token, "
-            "or an objective that hides nothing",
+            "take a vit with a linear stem (--trunk.stem.kind linear; one to start from must have learned with it) or "
+            "a swin with --trunk.hiding.kind mask_token, or an objective that hides nothing",
         )
 
 

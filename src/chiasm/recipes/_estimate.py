@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
 
 from chiasm.core.errors import InputError
 from chiasm.core.protocols import Objective
@@ -130,12 +130,29 @@ def peak_memory_mb(objective: Objective) -> float | None:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
+def _forward_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: object, **__: object) -> int:
+    return sdpa_flop(query, key, value)
+
+
+def _backward_flops(
+    grad: Sequence[int], query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: object, **__: object
+) -> int:
+    return sdpa_backward_flop(grad, query, key, value)
+
+
+ATTENTION_ON_A_CPU = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _forward_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _backward_flops,
+}
+"""PyTorch counts its other kernels of attention itself."""
+
+
 def flops_per_picture(objective: Objective, batches: ViewLoader, settings: Settings) -> float:
     """Floating-point operations of a forward and a backward pass, over the pictures of a batch."""
     fabric, _ = open_device(settings, Processes())
     objective.to(fabric.device)
     batch = fabric.to_device(batches.batch(0))
-    with FlopCounterMode(display=False) as counter, fabric.autocast():
+    with FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_A_CPU) as counter, fabric.autocast():
         objective(batch, 0.5).total.backward()
     return counter.get_total_flops() / len(batch.indices)
 

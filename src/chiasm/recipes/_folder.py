@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,19 @@ LOG, SKIPPED, CHARTS = "log.jsonl", "skipped.jsonl", "tensorboard"
 
 def begun(out: Path) -> bool:
     """Whether a folder holds a run to go on with: one with a checkpoint, or one that was killed before its first."""
-    return (out / FILE_NAME).exists() or _holds_only_logs(out)
+    return (out / FILE_NAME).exists() or (out.is_dir() and _holds_only_logs(out))
+
+
+def logged_length(out: Path) -> str | None:
+    """The length that a run without a checkpoint was started with, in the words of its budget, or None."""
+    if not (out / LOG).is_file():
+        return None
+    first = (out / LOG).read_text(encoding="utf-8").partition("\n")[0]
+    try:
+        return json.loads(first)["length"]
+    except (ValueError, KeyError):
+        # Killed while it wrote that line.
+        return None
 
 
 def check_run_folder(out: Path, resume: bool) -> None:
@@ -66,9 +79,7 @@ def run_folder(out: Path, resume: bool) -> Iterator[bool]:
 
 
 def _holds_only_logs(folder: Path) -> bool:
-    """Whether a folder holds the log of a run and nothing else but what goes with it."""
-    if not (folder / LOG).is_file():
-        return False
+    """Whether a folder holds nothing but the log of a run and what goes with it; it may not have come to that."""
     return all(path.name in (LOG, SKIPPED, CHARTS) or path.name.startswith(".") for path in folder.iterdir())
 
 

@@ -37,7 +37,7 @@ from chiasm.layers.held import held_weights
 from chiasm.models import encoder
 from chiasm.models._store import save_model
 from chiasm.recipes._estimate import check_alone, flops_per_picture, tried
-from chiasm.recipes._folder import CHARTS, LOG, SKIPPED, check_run_folder, run_folder
+from chiasm.recipes._folder import CHARTS, LOG, SKIPPED, check_run_folder, logged_length, run_folder
 from chiasm.recipes._parts import whole_state
 from chiasm.recipes._probe import OnlineKnn, labelled_splits, shared_pictures
 from chiasm.recipes._report import BatchCost, CostEstimate, TrainingReport
@@ -167,7 +167,7 @@ class Pretraining:
         processes.together(skipped.finish)
         broken = {key for keys in processes.gathered(skipped.listed) for key in keys}
         model = processes.together(lambda: self.model(self._encoder(outcome, objective), objective))
-        return processes.first(lambda: self._keep(model, outcome, identity, len(broken)))
+        return processes.first(lambda: self._keep(model, outcome, identity, budget, len(broken)))
 
     def _estimate(self) -> CostEstimate:
         """What the run would cost."""
@@ -256,12 +256,11 @@ class Pretraining:
         if self.minutes is None and goes_on:
             # Learning rates follow from the length, so it stays what it was unless another one is asked for.
             return described(read_position(self.out / FILE_NAME).length)
-        if self.minutes is None and self.resume:
-            came = f"the run in {self.out} ended before its first checkpoint, which would hold its length"
-            raise InputError("--steps or --minutes", came, "give the one it was started with")
+        if self.minutes is None and self.resume and (logged := logged_length(self.out)) is not None:
+            return described(logged)
         minutes = DEFAULT_MINUTES if self.minutes is None else self.minutes
-        if not minutes > 0:
-            raise InputError("a positive --minutes", f"{minutes} came", "give more than 0")
+        if not (minutes > 0 and math.isfinite(minutes)):
+            raise InputError("a positive, finite --minutes", f"{minutes} came", "give more than 0")
         return Minutes(minutes)
 
     def _logs(self) -> list[Listener]:
@@ -292,7 +291,12 @@ class Pretraining:
         return pictures
 
     def _keep(
-        self, model: encoder.PictureModel, outcome: Outcome, identity: Mapping[str, str], num_skipped: int
+        self,
+        model: encoder.PictureModel,
+        outcome: Outcome,
+        identity: Mapping[str, str],
+        budget: Budget,
+        num_skipped: int,
     ) -> TrainingReport:
         """Save the model as an artefact."""
         shown = ("loss", "knn_accuracy", "images_per_second", "spread")
@@ -303,7 +307,7 @@ class Pretraining:
         card = Card.now(
             title=f"A trunk trained by {self.name}",
             data="; ".join((data, *notes)),
-            command=self._command(),
+            command=self._command(budget),
             seconds=outcome.seconds,
             settings={**identity, "steps": str(outcome.steps)},
             metrics=metrics,
@@ -321,7 +325,7 @@ class Pretraining:
             notes=notes,
         )
 
-    def _command(self) -> str:
+    def _command(self, budget: Budget) -> str:
         """The shell command that makes this model again; a probe of its own is left out, it only watches."""
         words = ["chiasm", "train", self.name.replace("_", "-"), "--data", self.data.name, "--out", str(self.out)]
         if self.start is not None:
@@ -329,10 +333,8 @@ class Pretraining:
         words += [word for name, value in self.own.items() for word in (f"--{name}", value)]
         words += [*options("trunk", self.settled), *options("objective", self.objective)]
         words += options("engine", self.engine)
-        if self.steps is not None:
-            words += ["--steps", str(self.steps)]
-        elif self.minutes is not None:
-            words += ["--minutes", f"{self.minutes:g}"]
+        length, unit = budget.describe().split()
+        words += [f"--{unit}", length]
         return shlex.join([*words, "--seed", str(self.seed)])
 
 

@@ -27,10 +27,19 @@ def fitted(trunk: ConfigType, data: Source, usual: Mapping[str, Any]) -> ConfigT
     """
     given = trunk.model_fields_set
     image_size = trunk.image_size if "image_size" in given else typical_size_px(data)
-    patch_size = trunk.patch_size if "patch_size" in given else trunk.usual_patch_size(image_size)
+    usual_size = trunk.usual_patch_size(image_size)
+    patch_size = trunk.patch_size if "patch_size" in given else _dividing(image_size, usual_size)
+    if "image_size" not in given:
+        image_size = max(1, image_size // patch_size) * patch_size
     chosen = _possible(usual, type(trunk), patch_size)
     kept = {name: getattr(trunk, name) for name in given}
     return type(trunk).parse({**chosen, **kept, "image_size": image_size, "patch_size": patch_size}, "the trunk")
+
+
+def _dividing(image_size: int, usual: int) -> int:
+    """The patch size nearest to the usual one that cuts a picture without a rest; the usual one where none is near."""
+    near = [size for size in range(usual // 2, 2 * usual + 1) if size and image_size % size == 0]
+    return min(near, key=lambda size: (abs(size - usual), size), default=usual)
 
 
 def _possible(usual: Mapping[str, Any], family: type[TrunkConfig], patch_size: int) -> dict[str, Any]:

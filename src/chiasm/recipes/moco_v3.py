@@ -39,8 +39,8 @@ def moco_v3(
     Args:
         data: pictures to learn from: a folder, a table, shards, or `world:train?size=64`.
         out: new folder for the run: model, card, log, checkpoint.
-        trunk: what learns; sizes of pictures and patches are chosen from the data unless given. `--trunk.family` names
-            another kind.
+        trunk: what learns; unless given, sizes of pictures and patches are chosen from the data, and its positions
+            are sines and cosines. `--trunk.family` names another kind: swin, convnext.
         objective: how it learns.
         engine: the loop.
         run: how long, from where, watched by whom: the options of every recipe.

@@ -42,8 +42,8 @@ def supervised(
         data: pictures with classes: a folder of folders, a table, shards, or `world:train?size=64`; pictures without a
             class are passed over.
         out: new folder for the run: model, card, log, checkpoint.
-        trunk: what learns; sizes of pictures and patches are chosen from the data unless given. `--trunk.family` names
-            another kind.
+        trunk: what learns; unless given, sizes of pictures and patches are chosen from the data, and its stem is
+            early convolutions. `--trunk.family` names another kind: swin, convnext.
         objective: how it learns; the number of classes is that of the data.
         engine: the loop. Where it averages the trunk's weights, the class head stays that of the last step.
         run: how long, from where, watched by whom: the options of every recipe.

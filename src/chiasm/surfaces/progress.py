@@ -48,6 +48,10 @@ class LiveProgress:
     def started(self, first_step: int, facts: Mapping[str, str]) -> None:
         for name, value in facts.items():
             self._console.print(f"[dim]{name:>12}[/dim]  {escape(value)}", highlight=False)
+        # Of several runs after each other, the last is shown.
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._told = -1.0
         fields = {"step": first_step, "speed": 0.0, "loss": float("nan"), "probe": ""}
         self._task = self._bar.add_task("training", total=1.0, **fields)
         self._bar.start()

@@ -220,6 +220,9 @@ def _read(checkpoint: Checkpoint, layout: ModuleType) -> Reading:
 def _understood(checkpoint: Checkpoint) -> tuple[str, ModuleType]:
     found = layout_of(checkpoint)
     if found is None:
+        if any(name.startswith("objective.") for name in checkpoint.shapes):
+            came = f"{checkpoint.name} holds a run that has not ended"
+            raise InputError("a model", came, "finish it with --resume, or choose another model")
         kind = checkpoint.settings.get("model_type") or checkpoint.settings.get("architecture")
         what = (
             f"a {kind}" if kind else f"{len(checkpoint.shapes)} tensors such as {next(iter(checkpoint.shapes), '')!r}"

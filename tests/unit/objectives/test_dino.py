@@ -160,7 +160,8 @@ def test_early_levels_learn_slowly_and_the_trunk_can_wait():
     *levels, heads, last = groups
     # One block: what embeds pixels, mask token with positions and prefix, block, norm.
     assert [round(level.lr_scale, 6) for level in levels] == [0.162, 0.81, 0.9, 1.0]
-    assert {id(part) for part in levels[0].parameters} == {id(part) for part in made.trunk.patch_embedding.parameters()}
+    pixel_embedding = made.trunk.get_submodule("patch_embedding")
+    assert {id(part) for part in levels[0].parameters} == {id(part) for part in pixel_embedding.parameters()}
     assert all(level.waits == level.rises == 0.2 for level in levels)
     assert (heads.waits, last.waits) == (0, 0.01)
     assert len(last.parameters) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 import pytest
 import torch
@@ -39,8 +40,8 @@ def test_a_loaded_model_teaches_and_stays_as_it_is(tmp_path):
     source = open_source(str(draw_pictures(tmp_path / "pictures", 6)))
     teacher = make_teacher(tmp_path / "teacher")
     name = str(tmp_path / "teacher")
-    settings = {"teacher": name, "trunk": STUDENT, "engine": ENGINE}
-    report = distillation(source, tmp_path / "run", **settings, steps=3)
+    settings: dict[str, Any] = {"trunk": STUDENT, "engine": ENGINE}
+    report = distillation(source, tmp_path / "run", teacher=name, **settings, steps=3)
     assert "knn_accuracy" in report.metrics
     state = read_tensors(tmp_path / "run" / FILE_NAME)
     assert state["objective.to_vector.weight"].shape == (20, 16)
@@ -50,10 +51,10 @@ def test_a_loaded_model_teaches_and_stays_as_it_is(tmp_path):
     kept = load_picture_model(name).state_dict()
     assert all(torch.equal(value, kept[key]) for key, value in teacher.state_dict().items())
     # The teacher is loaded again when the run goes on.
-    assert distillation(source, tmp_path / "run", **settings, steps=4, resume=True).steps == 4
+    assert distillation(source, tmp_path / "run", teacher=name, **settings, steps=4, resume=True).steps == 4
     make_teacher(tmp_path / "other")
     with pytest.raises(InputError, match="teacher was"):
-        distillation(source, tmp_path / "run", **{**settings, "teacher": str(tmp_path / "other")}, resume=True)
+        distillation(source, tmp_path / "run", teacher=str(tmp_path / "other"), **settings, resume=True)
 
 
 def test_a_pool_that_learns_is_kept(tmp_path):

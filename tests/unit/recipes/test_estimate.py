@@ -73,6 +73,17 @@ def test_operations_are_those_counted_by_hand(data, tmp_path):
     assert report.teraflops_per_step * 1e12 == pytest.approx(16 * report.gigaflops_per_picture * 1e9)
 
 
+def test_attention_of_long_sequences_is_counted(data, tmp_path):
+    # 257 tokens: beyond what is written out as products.
+    long = vit.Config(image_size=64, patch_size=4, embed_dim=16, depth=1, num_heads=2, stem=Linear())
+    source = open_source(str(data))
+    report = simclr(source, tmp_path / "run", trunk=long, objective=OBJECTIVE, engine=ENGINE, steps=1, dry_run=True)
+    assert isinstance(report, CostEstimate)
+    attention = 2 * 3 * 2 * 2 * 257 * 257 * 16
+    maps = 2 * 3 * 257 * 2 * 16 * 16 * 12
+    assert report.gigaflops_per_picture * 1e9 > attention + maps
+
+
 def test_a_run_of_minutes_is_told_in_steps(data, tmp_path):
     report = estimate(data, tmp_path / "run", minutes=2.0)
     assert report.minutes == pytest.approx(2, rel=0.1)

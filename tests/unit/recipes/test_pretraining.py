@@ -68,17 +68,42 @@ def test_given_sizes_are_kept():
     trunk = fitted(vit.Config(image_size=48, patch_size=12, depth=2), Plain(32, 32), {})
     assert (trunk.image_size, trunk.patch_size, trunk.depth) == (48, 12, 2)
     with pytest.raises(InputError, match="multiple"):
-        fitted(vit.Config(patch_size=5), Plain(32, 32), {})
+        fitted(vit.Config(image_size=64, patch_size=5), Plain(32, 32), {})
+
+
+def test_the_size_that_was_not_given_suits_the_one_that_was():
+    trunk = fitted(vit.Config(image_size=50), Plain(32, 32), {})
+    assert (trunk.image_size, trunk.patch_size) == (50, 10)
+    trunk = fitted(vit.Config(patch_size=7), Plain(40, 32), {})
+    assert (trunk.image_size, trunk.patch_size) == (28, 7)
+    with pytest.raises(InputError, match="patch_size, 8, but 53 came"):
+        fitted(vit.Config(image_size=53), Plain(32, 32), {})
 
 
 def test_folders(tmp_path):
     check_run_folder(tmp_path / "new", resume=False)
     check_run_folder(tmp_path, resume=False)
+    # A run that was killed before it wrote anything.
+    check_run_folder(tmp_path, resume=True)
+    with pytest.raises(InputError, match="checkpoint"):
+        check_run_folder(tmp_path / "new", resume=True)
+    (tmp_path / "x").write_text("x")
     with pytest.raises(InputError, match="checkpoint"):
         check_run_folder(tmp_path, resume=True)
-    (tmp_path / "x").write_text("x")
     with pytest.raises(InputError, match="not empty"):
         check_run_folder(tmp_path, resume=False)
+
+
+def test_a_run_without_a_checkpoint_keeps_its_length(tmp_path):
+    source = open_source(str(draw_pictures(tmp_path / "pictures", 6)))
+    simclr(source, tmp_path / "run", **SETTINGS, steps=3)
+    for name in ("checkpoint.safetensors", "model.safetensors", "config.json", "card.md", "metrics.json"):
+        (tmp_path / "run" / name).unlink()
+    assert simclr(source, tmp_path / "run", **SETTINGS, resume=True).steps == 3
+    # Also on its card, though this time no length was given.
+    assert "--steps 3 --seed 0`" in (tmp_path / "run" / "card.md").read_text()
+    with pytest.raises(InputError, match="finite --minutes, but inf came"):
+        simclr(source, tmp_path / "other", **SETTINGS, minutes=float("inf"))
 
 
 def test_probe_tells_colours_apart_and_needs_labels(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -166,8 +167,9 @@ def test_a_trunk_of_another_method_waits_for_the_new_heads(tmp_path, data, old):
 
 
 def two_phases(data, out, **more):
-    settings = {"trunk": TINY, "objective": OBJECTIVE, "engine": ENGINE, "final_size": 24, "final_share": 0.4}
-    return dinov2(data, out, **{**settings, "steps": 5, **more})
+    settings: dict[str, Any] = {"trunk": TINY, "objective": OBJECTIVE, "engine": ENGINE, "steps": 5}
+    settings |= {"final_size": 24, "final_share": 0.4, **more}
+    return dinov2(data, out, **settings)
 
 
 class Stop:
@@ -212,11 +214,33 @@ def test_the_last_phase_is_on_larger_pictures_and_can_be_resumed_in_either(tmp_p
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
+@pytest.mark.parametrize(("share", "steps"), [(0.1, 25), (0.5, 3), (0.9, 2)])
+def test_both_phases_take_the_steps_that_were_asked_for(tmp_path, data, share, steps):
+    report = two_phases(data, tmp_path / "run", final_share=share, steps=steps)
+    assert report.steps == steps
+
+
+def test_a_longer_run_lengthens_the_last_phase(tmp_path, data):
+    two_phases(data, tmp_path / "run")
+    before = weights(tmp_path / "run-before")
+    assert two_phases(data, tmp_path / "run", steps=7, resume=True).steps == 7
+    assert settings_of(tmp_path / "run-before")["length"] == "3 steps"
+    assert all(torch.equal(value, before[name]) for name, value in weights(tmp_path / "run-before").items())
+    with pytest.raises(InputError, match="more --steps than the 3 of the first phase, but 3 came"):
+        two_phases(data, tmp_path / "run", steps=3, resume=True)
+    with pytest.raises(InputError, match="at least 2 --steps"):
+        two_phases(data, tmp_path / "new", steps=1)
+
+
 def test_a_last_phase_without_room_or_a_fitting_size_is_told_at_once(tmp_path, data):
     with pytest.raises(InputError, match="between 0 and 1"):
         two_phases(data, tmp_path / "run", final_share=1.0)
     with pytest.raises(InputError, match="multiple of patch_size"):
         two_phases(data, tmp_path / "run", final_size=25)
+    with pytest.raises(InputError, match="above the 16 px"):
+        two_phases(data, tmp_path / "run", final_size=16)
+    with pytest.raises(InputError, match="at least 2"):
+        two_phases(data, tmp_path / "run", steps=1, dry_run=True)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("x")
     with pytest.raises(InputError, match="not empty"):
@@ -224,11 +248,19 @@ def test_a_last_phase_without_room_or_a_fitting_size_is_told_at_once(tmp_path, d
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]
 
 
+def test_an_estimate_is_of_both_phases(tmp_path, data):
+    report = two_phases(data, tmp_path / "run", steps=10, dry_run=True)
+    assert report.steps == 10
+    (note,) = report.notes
+    assert "are for 4 steps on pictures of 24 px" in note
+    assert report.minutes > float(note.split()[0]) > 0
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("recipe", [dino, dinov2])
 def test_a_pool_that_learns_is_the_teachers(tmp_path, data, recipe):
-    settings = method.Config if recipe is dinov2 else dino_method.Config
-    heads = {"patch_head": HEAD} if recipe is dinov2 else {}
-    objective = settings(head=HEAD, crops=CROPS, pool=pool.Config(by=pool.ByAttention(num_heads=2)), **heads)
+    settings = {"head": HEAD, "crops": CROPS, "pool": pool.Config(by=pool.ByAttention(num_heads=2))}
+    objective = (OBJECTIVE if recipe is dinov2 else dino_method.Config()).model_copy(update=settings)
     watched = ENGINE.model_copy(update={"num_probes": 1})
     recipe(data, tmp_path / "run", trunk=TINY, objective=objective, engine=watched, steps=2)
     kept, stored = load_picture_model(str(tmp_path / "run")).encoder.pool.state_dict(), weights(tmp_path / "run")

@@ -58,6 +58,7 @@ def a_shared_task(out: Path, *, engine: Settings = Settings(), **shared: Unpack[
 def test_shared_options_are_spread_told_and_passed_on_where_given(tmp_path):
     bound = bind(a_shared_task, {Sequence[Listener]: ("a listener",)})
     assert list(inspect.signature(bound).parameters) == ["out", "steps", "probe", "engine"]
+    assert bound.__doc__
     assert "    out: a folder.\n    steps: how many,\n        at most.\n    probe: what watches." in bound.__doc__
     assert "options of every task" not in bound.__doc__
     assert inspect.signature(bound).parameters["steps"].annotation == int | None
