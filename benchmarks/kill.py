@@ -98,7 +98,8 @@ def killed(command: Command, out: Path, steps: int, kills: int, moments: random.
     """
     hit: Counter[str] = Counter()
     while True:
-        resume = (out / "log.jsonl").exists()
+        # What whoever was killed would type; also where nothing but the folder is there.
+        resume = out.exists()
         process = command.start(command.words(out, resume))
         if hit.total() < kills and wait_a_while(process, out, steps, moments):
             process.send_signal(signal.SIGKILL)
