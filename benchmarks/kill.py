@@ -113,12 +113,12 @@ def killed(command: Command, out: Path, steps: int, kills: int, moments: random.
 
 
 def wait_a_while(process: subprocess.Popen[str], out: Path, steps: int, moments: random.Random) -> bool:
-    """Wait for a random moment: one in five is while the process starts, the others are some steps later.
+    """Wait for a random moment: the first and one in five are while the process starts, the others some steps later.
 
     Returns:
         Whether the process is still there.
     """
-    starting = moments.random() < 0.2
+    starting = not out.exists() or moments.random() < 0.2
     more_steps = 0 if starting else moments.randint(1, steps // 8)
     goal = num_lines(out) + more_steps
     while process.poll() is None and num_lines(out) < goal:
