@@ -43,7 +43,7 @@ from chiasm.recipes._probe import OnlineKnn, labelled_splits, shared_pictures
 from chiasm.recipes._report import BatchCost, CostEstimate, TrainingReport
 from chiasm.recipes._sizes import fitted
 from chiasm.recipes._start import Start
-from chiasm.recipes._words import options, summary
+from chiasm.recipes._words import differing, options, summary
 from chiasm.weights.card import Card
 
 DEFAULT_MINUTES = 30.0
@@ -75,6 +75,7 @@ class Pretraining:
         objective: how it learns.
         pooling: how its tokens become one vector, in the model that is kept; the objective's own way where it has one.
         engine: settings of the loop.
+        usual_engine: those of the recipe, for whoever gives none.
         usual: settings of the trunk that suit the method, unless they were given or come with a model to start from.
         needs: from settings of a trunk those that the method cannot do without, unless they were given.
         wire: puts the objective around the trunk, where its settings alone do not suffice (a teacher).
@@ -93,6 +94,7 @@ class Pretraining:
     objective: ObjectiveConfig
     pooling: pool.Config
     engine: Settings
+    usual_engine: Settings
     usual: Mapping[str, Any] = field(default_factory=dict)
     needs: Callable[[TrunkConfig], Mapping[str, Any]] = _nothing
     wire: Callable[[Trunk], Objective] | None = None
@@ -332,7 +334,7 @@ class Pretraining:
             words += ["--start-from", self.start.name]
         words += [word for name, value in self.own.items() for word in (f"--{name}", value)]
         words += [*options("trunk", self.settled), *options("objective", self.objective)]
-        words += options("engine", self.engine)
+        words += differing("engine", self.engine, self.usual_engine)
         length, unit = budget.describe().split()
         words += [f"--{unit}", length]
         return shlex.join([*words, "--seed", str(self.seed)])

@@ -28,9 +28,20 @@ def options(prefix: str, config: Config) -> list[str]:
     What was given is named even where it is as usual: a recipe chooses some settings that are left out.
     """
     given = _flat(config.model_dump(mode="json", include=config.model_fields_set), "")
+    return _options(prefix, {**dict(changed(config)), **dict(given)})
+
+
+def differing(prefix: str, config: Config, usual: Config) -> list[str]:
+    """What is other than the command takes by itself, as options of the shell."""
+    theirs = dict(_flat(usual.model_dump(mode="json"), ""))
+    ours = _flat(config.model_dump(mode="json"), "")
+    return _options(prefix, {name: value for name, value in ours if value != theirs.get(name)})
+
+
+def _options(prefix: str, values: Mapping[str, object]) -> list[str]:
     return [
         f"--{prefix}.{name.replace('_', '-')}={part}"
-        for name, value in sorted({**dict(changed(config)), **dict(given)}.items())
+        for name, value in sorted(values.items())
         for part in (value if isinstance(value, list) else [value])
         if part is not None
     ]

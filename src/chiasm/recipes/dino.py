@@ -62,5 +62,6 @@ def dino(
         objective=objective,
         pooling=objective.pool,
         engine=engine,
+        usual_engine=ENGINE,
         **run,
     ).run()

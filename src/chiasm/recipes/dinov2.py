@@ -88,6 +88,7 @@ def dinov2(
         objective=objective,
         pooling=objective.pool,
         engine=engine,
+        usual_engine=ENGINE,
         **run,
     )
     if final_size is None:

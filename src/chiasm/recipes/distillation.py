@@ -56,6 +56,7 @@ def distillation(
         objective=objective,
         pooling=objective.pool,
         engine=engine,
+        usual_engine=ENGINE,
         wire=lambda student: method.Distillation(student, method.Teacher(known.trunk, known.pool), objective),
         own={"teacher": teacher},
         **run,

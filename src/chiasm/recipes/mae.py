@@ -64,6 +64,7 @@ def mae(
         objective=objective,
         pooling=POOLING,
         engine=engine,
+        usual_engine=ENGINE,
         **run,
     ).run()
 

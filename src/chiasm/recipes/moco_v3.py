@@ -54,5 +54,6 @@ def moco_v3(
         objective=objective,
         pooling=objective.pool,
         engine=engine,
+        usual_engine=ENGINE,
         **run,
     ).run()

@@ -53,5 +53,6 @@ def simclr(
         objective=objective,
         pooling=objective.pool,
         engine=engine,
+        usual_engine=ENGINE,
         **run,
     ).run()

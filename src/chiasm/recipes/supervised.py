@@ -61,6 +61,7 @@ def supervised(
         objective=settings,
         pooling=settings.pool,
         engine=engine,
+        usual_engine=ENGINE,
         model=lambda pictures, learned: _classifier(pictures, learned, data.classes),
         learns_labels=True,
         **run,

@@ -88,7 +88,7 @@ class TourReport(Record):
 
 def tour(
     out: Path = Path("tour"),
-    minutes: float = 2.5,
+    minutes: float = 1.5,
     seed: int = 0,
     model: str | None = None,
     listeners: Sequence[Listener] = (),
