@@ -11,18 +11,31 @@ block-diagonal mask; the numbers are the same.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from chiasm.layers.positions import Rotation
 
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""How queries look at keys and take their values, all `[B A N D]`: `attention.attend` or `attention.attend_back`."""
+
+@runtime_checkable
+class Attend(Protocol):
+    """How queries look at keys and take their values: `attention.attend` or `attention.attend_back`."""
+
+    def __call__(
+        self,
+        query: Float[Tensor, "B A Q D"],
+        key: Float[Tensor, "B A N D"],
+        value: Float[Tensor, "B A N D"],
+        seen: Bool[Tensor, "B 1 #Q N"] | None = None,
+        /,
+    ) -> Float[Tensor, "B A Q D"]:
+        """What each query takes of the values that it may see; of all where `seen` is None."""
+        ...
 
 
 class Some(NamedTuple):
@@ -42,7 +55,15 @@ class Some(NamedTuple):
 
 
 class Arrangement(ABC):
-    """Base of both; heads of queries, keys and values stand as a joint linear map leaves them."""
+    """Base of all; heads of queries, keys and values stand as a joint linear map leaves them.
+
+    Attributes:
+        first: place of the first token in its row; above 0 where it comes after remembered ones (`layers.memory`).
+    """
+
+    @property
+    def first(self) -> int:
+        return 0
 
     @abstractmethod
     def look(

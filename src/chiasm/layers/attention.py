@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -53,25 +53,52 @@ def explicit_attention(
 
 
 def fused_attention(
-    query: Float[Tensor, "B A Q D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
+    query: Float[Tensor, "B A Q D"],
+    key: Float[Tensor, "B A N D"],
+    value: Float[Tensor, "B A N D"],
+    seen: Bool[Tensor, "B 1 #Q N"] | None = None,
 ) -> Float[Tensor, "B A Q D"]:
-    """Attention as PyTorch's one operation."""
-    return functional.scaled_dot_product_attention(query, key, value)
+    """Attention as PyTorch's one operation; a query that sees nothing gets zeros."""
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
 
 
 def attend(
-    query: Float[Tensor, "B A Q D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
+    query: Float[Tensor, "B A Q D"],
+    key: Float[Tensor, "B A N D"],
+    value: Float[Tensor, "B A N D"],
+    seen: Bool[Tensor, "B 1 #Q N"] | None = None,
 ) -> Float[Tensor, "B A Q D"]:
-    """Attention, computed in the way that is faster here."""
-    way = explicit_attention if explicit_is_faster(query) else fused_attention
-    return way(query, key, value)
+    """Attention, computed in the way that is faster here.
+
+    Args:
+        query, key, value: all heads of each.
+        seen: which keys each query may look at; None for all.
+    """
+    if seen is None and explicit_is_faster(query):
+        return explicit_attention(query, key, value)
+    return fused_attention(query, key, value, seen)
 
 
 def attend_back(
-    query: Float[Tensor, "B A N D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
-) -> Float[Tensor, "B A N D"]:
-    """Attention in which every token sees itself and those before it, as PyTorch's one operation."""
-    return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    query: Float[Tensor, "B A Q D"],
+    key: Float[Tensor, "B A N D"],
+    value: Float[Tensor, "B A N D"],
+    seen: Bool[Tensor, "B 1 #Q N"] | None = None,
+) -> Float[Tensor, "B A Q D"]:
+    """Attention in which every token sees itself and those before it, as PyTorch's one operation.
+
+    Args:
+        query: of the last Q of the N tokens.
+        key, value: of all tokens.
+        seen: which of them may be looked at besides; None for all.
+    """
+    num_queries, length = query.shape[-2], key.shape[-2]
+    if seen is None and num_queries == length:
+        return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    if num_queries > 1:
+        back = torch.ones(num_queries, length, dtype=torch.bool, device=query.device).tril(length - num_queries)
+        seen = back.expand(len(query), 1, -1, -1) if seen is None else back & seen
+    return fused_attention(query, key, value, seen)
 
 
 def explicit_is_faster(query: Float[Tensor, "B A Q D"]) -> bool:
@@ -156,7 +183,9 @@ def recorded(module: nn.Module) -> Iterator[list[Float[Tensor, "B A Q N"]]]:
     """
     weights: list[Tensor] = []
 
-    def look(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def look(query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None = None) -> Tensor:
+        if seen is not None:
+            raise ValueError("weights are recorded of tokens that all see each other")
         weights.append(attention_weights(query, key))
         return weights[-1] @ value
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from chiasm.core.errors import InputError
 from chiasm.core.protocols import TextTrunk, TextTrunkConfig
+from chiasm.layers.arrangement import SEPARATE, Arrangement
 from chiasm.layers.attention import attend, attend_back
 from chiasm.layers.block import Block, BlockSettings
 from chiasm.layers.initialise import AnyInitialisation, Normal, initialise
@@ -52,18 +53,22 @@ class TextTransformer(TextTrunk):
         self.blocks = nn.ModuleList(blocks)
         self.norm = norm
 
-    def forward(self, tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+    def forward(self, tokens: Int64[Tensor, "B T"], arrangement: Arrangement = SEPARATE) -> Float[Tensor, "B T D"]:
         """Encode texts of at most `context_length` tokens, each from 0 to `vocab_size` - 1.
+
+        Args:
+            tokens: their numbers.
+            arrangement: padding, or what came before; see `layers.memory`.
 
         Raises:
             ValueError: there are more tokens.
         """
-        length = tokens.shape[1]
+        first, length = arrangement.first, arrangement.first + tokens.shape[1]
         if length > self.context_length:
             raise ValueError(f"texts must be at most {self.context_length} tokens long, but {length} came")
-        vectors = self.token_embedding(tokens) + self.positions[:length]
+        vectors = self.token_embedding(tokens) + self.positions[first:length]
         for block in self.blocks:
-            vectors = block(vectors)
+            vectors = block(vectors, arrangement)
         return self.norm(vectors)
 
 
