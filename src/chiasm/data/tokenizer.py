@@ -7,6 +7,8 @@ filled up with, are settings of the model.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int64
@@ -16,6 +18,9 @@ from torch import Tensor
 from chiasm.core.config import Config as BaseConfig
 from chiasm.core.errors import InputError
 from chiasm.data._cleaning import STEPS, Step
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Vocabulary
 
 
 class Tokenizer:
@@ -54,6 +59,35 @@ class Tokenizer:
         for row, encoding in zip(tokens, found, strict=True):
             row[: len(encoding.ids)] = torch.tensor(encoding.ids, dtype=torch.int64)
         return tokens
+
+    def numbers(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text alone: nothing is put before or after it, nothing is cut."""
+        return tuple(self._uncut.encode(self._cleaned(text), add_special_tokens=False).ids)
+
+    def number(self, token: str) -> int:
+        """The number of one token, as the vocabulary writes it ("[SEP]").
+
+        Raises:
+            InputError: the vocabulary has no such token.
+        """
+        found = self._vocabulary.token_to_id(token)
+        if found is None:
+            do = "take tokenizer and weights from the same repository"
+            raise InputError(f"a tokenizer with the token {token}", "it has none", do)
+        return found
+
+    def words(self, tokens: Sequence[int]) -> str:
+        """The text that tokens stand for, without those that mean no words."""
+        return self._vocabulary.decode(list(tokens), skip_special_tokens=True).strip()
+
+    @cached_property
+    def _uncut(self) -> Vocabulary:
+        """The vocabulary again: whether it cuts is a state of the object, which other threads may be using."""
+        from tokenizers import Tokenizer as Vocabulary
+
+        found = Vocabulary.from_str(self._vocabulary.to_str())
+        found.no_truncation()
+        return found
 
     def _cleaned(self, text: str) -> str:
         # Lone surrogates, as file names may hold them, are no text to any tokenizer.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jaxtyping import Float, UInt8
 from pydantic import Field
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from chiasm.data.fits import AnyFit, CentreCrop
 from chiasm.heads import pool as pools
 from chiasm.heads.classes import ClassHead
 from chiasm.models.text_encoder import Texts
+from chiasm.models.writing import Writing
 from chiasm.trunks import AnyTrunk
 
 
@@ -31,6 +34,11 @@ class PictureModel(Model):
     @property
     def texts(self) -> Texts | None:
         """Texts to vectors in the space of the pictures; None where the model was not tied to language."""
+        return None
+
+    @property
+    def writing(self) -> Writing[Any] | None:
+        """What writes about pictures; None where the model has no such part."""
         return None
 
 

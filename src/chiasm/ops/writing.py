@@ -120,6 +120,32 @@ def nucleus(
     return _one_by_one(step, beginnings, stops, choose)
 
 
+@torch.inference_mode()
+def log_likelihoods(
+    step: Step, beginnings: Int64[Tensor, "B Q"], texts: Sequence[Sequence[int]], rows: Int64[Tensor, " B"]
+) -> Float[Tensor, " B"]:
+    """Sums of the log-probabilities of the tokens of texts that are there already, in float64.
+
+    Args:
+        step: asks the model.
+        beginnings: of the texts, all of one length, one for each text.
+        texts: the tokens after them, at least one each; an end token counts where it stands.
+        rows: the picture of each text, as the first call of a `Step` takes it.
+    """
+    lengths = torch.tensor([len(text) for text in texts])
+    wanted = torch.zeros(len(texts), int(lengths.max()), dtype=torch.int64)
+    for row, text in zip(wanted, texts, strict=True):
+        row[: len(text)] = torch.tensor(text)
+    wanted, lengths = wanted.to(beginnings.device), lengths.to(beginnings.device)
+    sums = torch.zeros(len(texts), dtype=torch.float64, device=beginnings.device)
+    new, going = beginnings, rows
+    for place, token in enumerate(wanted.unbind(1)):
+        shares = step(new, going).float().log_softmax(dim=1)
+        sums += torch.where(place < lengths, shares.gather(1, token.unsqueeze(1)).squeeze(1).double(), 0.0)
+        new, going = token.unsqueeze(1), None
+    return sums
+
+
 def _one_by_one(
     step: Step,
     beginnings: Int64[Tensor, "B Q"],

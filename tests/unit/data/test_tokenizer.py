@@ -73,3 +73,13 @@ def test_steps_are_taken_in_their_order(vocabulary):
     assert torch.equal(read(["cat &amp; dog"]), read(["cat  dog"]))
     other = Config(cleaning=("no_punctuation", "repaired")).build(vocabulary, 16)
     assert not torch.equal(other(["cat &amp; dog"]), other(["cat  dog"]))
+
+
+def test_tokens_of_a_text_alone_are_words_again(vocabulary, numbers):
+    tokenizer = Config().build(vocabulary, 4)
+    found = tokenizer.numbers("the red cat " * 3)
+    assert found == tuple(numbers[f"{word}</w>"] for word in ("the", "red", "cat")) * 3
+    assert tokenizer.words([numbers[START], *found[:3], numbers[END]]) == "the red cat"
+    assert tokenizer.number(END) == numbers[END]
+    with pytest.raises(InputError, match=r"a tokenizer with the token \[MASK\]"):
+        tokenizer.number("[MASK]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from chiasm.ops.writing import Stops, greedy, nucleus
+from chiasm.ops.writing import Stops, greedy, log_likelihoods, nucleus
 
 LOGITS = torch.tensor([0.5, 2.0, -1.0, 1.0, 0.0, 1.5])
 
@@ -55,3 +55,11 @@ def test_banned_tokens_never_come_and_the_end_not_before_its_time():
     shares = LOGITS.log_softmax(dim=0)
     assert late.log_probs[0] == pytest.approx((3 * shares[5] + shares[1]).item(), rel=1e-6)
     assert greedy(forgetful, begin, Stops(end=(1,), max_tokens=2, banned=(1, 5))).tokens == ((3, 3),)
+
+
+def test_the_likelihood_of_a_text_is_the_sum_over_its_tokens():
+    shares = LOGITS.double().log_softmax(dim=0)
+    texts = [(1,), (5, 3, 2), (0, 0)]
+    found = log_likelihoods(forgetful, torch.zeros(3, 1, dtype=torch.int64), texts, torch.arange(3))
+    wanted = torch.stack([shares[list(text)].sum() for text in texts])
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)

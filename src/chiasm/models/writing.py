@@ -1,0 +1,84 @@
+"""What every model promises that writes about pictures: captions, answers.
+
+A picture is seen once (`see`); whatever is written about it starts from that. Words are turned into tokens by the
+vocabulary that comes with the weights; how a text begins, and when it ends, is the model's own business.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from chiasm.data.tokenizer import Tokenizer
+from chiasm.ops.writing import Step, Stops
+
+SeenT = TypeVar("SeenT")
+
+
+class Draft(NamedTuple):
+    """Texts that are about to be written, all begun with as many tokens.
+
+    Attributes:
+        step: asks the model for the next token.
+        beginnings: of the texts, one a picture.
+        stops: when a text of this kind ends.
+        num_beams: how many beginnings the model's authors keep; 1 for the most probable token each time.
+    """
+
+    step: Step
+    beginnings: Int64[Tensor, "B Q"]
+    stops: Stops
+    num_beams: int = 1
+
+
+class Writing(ABC, Generic[SeenT]):
+    """The side of a model that writes about pictures.
+
+    Attributes:
+        answers: whether it was made to answer questions; else `answer` is not called.
+    """
+
+    answers: bool
+
+    @abstractmethod
+    def tokenizer(self, vocabulary: str) -> Tokenizer:
+        """What turns words into this model's tokens and back.
+
+        Args:
+            vocabulary: JSON text of a tokenizer.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+
+    @abstractmethod
+    def see(self, images: UInt8[Tensor, "B 3 H W"]) -> SeenT:
+        """What the model keeps of pictures of RGB 0 to 255; everything that it writes starts from here."""
+
+    @abstractmethod
+    def some(self, seen: SeenT, rows: Int64[Tensor, " _"]) -> SeenT:
+        """The same of some of the pictures, in that order."""
+
+    @abstractmethod
+    def caption(self, seen: SeenT, tokenizer: Tokenizer, beginning: str = "") -> Draft:
+        """Begin a caption of each picture.
+
+        Args:
+            seen: the pictures.
+            tokenizer: as `tokenizer` made it.
+            beginning: words that every caption goes on from; the model's own way to begin comes before them.
+        """
+
+    @abstractmethod
+    def answer(self, seen: SeenT, tokenizer: Tokenizer, questions: Sequence[str]) -> Draft:
+        """Begin an answer to a question about each picture.
+
+        Args:
+            seen: the pictures.
+            tokenizer: as `tokenizer` made it.
+            questions: one a picture, all of as many tokens (`Tokenizer.numbers`).
+        """
