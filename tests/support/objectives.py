@@ -15,8 +15,9 @@ from chiasm.core.config import Config
 from chiasm.core.errors import InputError
 from chiasm.core.protocols import Objective, ObjectiveConfig, TrunkConfig
 from chiasm.core.seeds import stream
-from chiasm.core.views import Views
+from chiasm.core.views import Texts, TextSpec, Views
 from chiasm.data.augment import masks
+from chiasm.data.vocabulary import END, MARKS, PADDING, START
 from chiasm.engine.budget import Steps
 from chiasm.engine.loop import Engine, Outcome
 from chiasm.engine.processes import Processes
@@ -37,7 +38,7 @@ TRUNKS: dict[str, TrunkConfig] = {
     "convnext": convnext.Config(image_size=32, embed_dims=(16, 32), depths=(1, 1)),
 }
 ConfigT = TypeVar("ConfigT", bound=Config)
-SMALLER = {"num_prototypes": 48, "num_classes": 3}
+SMALLER = {"num_prototypes": 48, "num_classes": 3, "vocab_size": 300, "context_length": 6}
 """Sizes that follow the data, wherever they stand in the settings of an objective."""
 LOCAL = {"koleo_weight": 0.0}
 """What is by definition computed from the pictures of one process alone (KoLeo), left out where processes compare."""
@@ -89,7 +90,20 @@ def batch_for(objective: Objective, seed: int = 1) -> Views:
         images.append((colours + noise).to(torch.uint8))
         drawn = None if spec.masking is None else masks.sample(spec.masking, BATCH, stream(seed, "mask", number))
         hidden.append(None if drawn is None else torch.from_numpy(drawn))
-    return Views(tuple(images), torch.arange(BATCH), tuple(hidden), torch.arange(BATCH) % 3)
+    texts = tuple(texts_for(spec, generator) for spec in objective.texts())
+    return Views(tuple(images), torch.arange(BATCH), tuple(hidden), torch.arange(BATCH) % 3, texts)
+
+
+def texts_for(spec: TextSpec, generator: torch.Generator) -> Texts:
+    """Words of any kind between the marks of our vocabularies, of different lengths."""
+    tokens = torch.full((BATCH, spec.length), MARKS.index(PADDING))
+    told = torch.zeros(BATCH, spec.length, dtype=torch.bool)
+    for row in range(BATCH):
+        length = 3 + row % (spec.length - 2)
+        words = torch.randint(len(MARKS), 300, (length - 2,), generator=generator)
+        tokens[row, :length] = torch.tensor([MARKS.index(START), *words.tolist(), MARKS.index(END)])
+        told[row, 1:length] = True
+    return Texts(tokens, told)
 
 
 class Numbered:
@@ -109,6 +123,7 @@ class Numbered:
                 batch.indices[own],
                 tuple(None if hidden is None else hidden[own] for hidden in batch.masks),
                 None if batch.labels is None else batch.labels[own],
+                tuple(Texts(texts.tokens[own], texts.told[own]) for texts in batch.texts),
             )
             step += 1
 

@@ -12,12 +12,15 @@ from objectives import BATCH, FIRST, PAIRS, TRUNKS, batch_for, fit, make
 from torch.multiprocessing.spawn import spawn
 
 from chiasm.core.errors import InputError
-from chiasm.core.example import Example
+from chiasm.core.example import Example, QuestionAnswer
 from chiasm.core.protocols import Losses
 from chiasm.core.seeds import stream
 from chiasm.core.tensors import read_tensors
+from chiasm.data import tokenizer as tokenizers
 from chiasm.data.skipped import Skipped
+from chiasm.data.texts import TextMaker
 from chiasm.data.views import ViewLoader
+from chiasm.data.vocabulary import learn_vocabulary
 from chiasm.engine.checkpoint import FILE_NAME
 from chiasm.engine.interrupt import InterruptedRunError
 from chiasm.objectives import registry
@@ -150,6 +153,9 @@ def test_settings_round_trip(name):
     assert config.model_validate_json(settings.model_dump_json()) == settings
 
 
+QUESTION = QuestionAnswer("shape", "What is it?", "noise")
+
+
 class Noise:
     """Pictures of noise, of one class or another."""
 
@@ -168,12 +174,15 @@ class Noise:
         return f"noise {index}"
 
     def read(self, index, min_side_px=None):
-        return Example(str(index), stream(0, "noise", index).integers(0, 256, (40, 50, 3), np.uint8))
+        picture = stream(0, "noise", index).integers(0, 256, (40, 50, 3), np.uint8)
+        return Example(str(index), picture, captions=(f"noise number {index}",), questions=(QUESTION,))
 
 
 def test_views_can_be_rendered_and_learned_from(pair):
     objective = make(*pair)
-    batch = ViewLoader(Noise(), objective.views(), BATCH, 0, 1, Skipped()).batch(0)
+    tokenizer = tokenizers.Config().build(learn_vocabulary([QUESTION.question], small.SMALLER["vocab_size"]), 6)
+    makers = [TextMaker(spec, tokenizer) for spec in objective.texts()]
+    batch = ViewLoader(Noise(), objective.views(), BATCH, 0, 1, Skipped(), texts=makers).batch(0)
     assert [images.shape[-1] for images in batch.images] == [spec.size_px for spec in objective.views()]
     assert torch.isfinite(objective(batch, 0.5).total)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from chiasm.core.config import Config
 from chiasm.core.features import Features
 from chiasm.core.rates import LearningGroup
-from chiasm.core.views import Views, ViewSpec
+from chiasm.core.views import TextSpec, Views, ViewSpec
 
 
 class Trunk(nn.Module, ABC):
@@ -187,6 +187,10 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def views(self) -> tuple[ViewSpec, ...]:
         """The views of each picture that a batch must hold, in order."""
+
+    def texts(self) -> tuple[TextSpec, ...]:
+        """The texts about each picture that a batch must hold, in order; none where only pictures are learned from."""
+        return ()
 
     def groups(self) -> tuple[LearningGroup, ...]:
         """All parameters that learn, those with rates of their own apart."""

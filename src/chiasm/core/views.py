@@ -1,7 +1,7 @@
-"""`ViewSpec`: how one augmented view of a picture is drawn; `Views`: a batch of them.
+"""`ViewSpec`: how one augmented view of a picture is drawn, `TextSpec`: which text goes with it; `Views`: a batch.
 
-An objective names the views it wants as data (the augmentation is part of a paper's method); `data.augment` samples
-the parameters and executes them. The two rooms never import each other.
+An objective names the views and texts it wants as data (the augmentation is part of a paper's method); `data.augment`
+samples the parameters and executes them. The two rooms never import each other.
 """
 
 from __future__ import annotations
@@ -121,6 +121,32 @@ class ViewSpec(Config):
         return self
 
 
+class TextSpec(Config):
+    """One text of each picture.
+
+    Attributes:
+        what: "caption": one of the picture's captions, drawn anew each time; "answer": one of the questions about it
+            with its answer.
+        length: tokens of every text; longer ones are cut, shorter ones filled up.
+    """
+
+    what: Literal["caption", "answer"] = "caption"
+    length: int = Field(gt=1)
+
+
+class Texts(NamedTuple):
+    """One text of each picture of a batch.
+
+    Attributes:
+        tokens: their numbers.
+        told: which tokens say something that the ones before them do not give away: all of a caption but its start
+            token, those of an answer but not of its question; its end token belongs to it.
+    """
+
+    tokens: Int64[Tensor, "B T"]
+    told: Bool[Tensor, "B T"]
+
+
 class Views(NamedTuple):
     """A batch of augmented views.
 
@@ -132,9 +158,11 @@ class Views(NamedTuple):
         indices: which example of the source each row comes from.
         masks: one for each view, True = hidden, row by row; None for views in which nothing is hidden.
         labels: class of each row, -1 where the source tells none; None where nobody asked.
+        texts: one for each text spec, in the order the objective named them.
     """
 
     images: tuple[UInt8[Tensor, "B 3 _ _"], ...]
     indices: Int64[Tensor, " B"]
     masks: tuple[Bool[Tensor, "B _"] | None, ...] = ()
     labels: Int64[Tensor, " B"] | None = None
+    texts: tuple[Texts, ...] = ()

@@ -49,13 +49,13 @@ class Tokenizer:
         self._vocabulary.enable_truncation(context_length)
         self.context_length = context_length
         self.vocab_size = self._vocabulary.get_vocab_size()
-        self._padding = padding
+        self.padding = padding
         self._cleaning = [STEPS[step] for step in cleaning]
 
     def __call__(self, texts: Sequence[str]) -> Int64[Tensor, "B T"]:
         """The tokens of texts, `context_length` of each."""
         found = self._vocabulary.encode_batch([self._cleaned(text) for text in texts])
-        tokens = torch.full((len(texts), self.context_length), self._padding, dtype=torch.int64)
+        tokens = torch.full((len(texts), self.context_length), self.padding, dtype=torch.int64)
         for row, encoding in zip(tokens, found, strict=True):
             row[: len(encoding.ids)] = torch.tensor(encoding.ids, dtype=torch.int64)
         return tokens

@@ -22,14 +22,15 @@ import torch
 from jaxtyping import Bool, Int, UInt8
 
 from chiasm.core.errors import BrokenPictureError, InputError, TooManyBrokenError
-from chiasm.core.example import Source
+from chiasm.core.example import Example, Source
 from chiasm.core.seeds import stream
-from chiasm.core.views import Views, ViewSpec
+from chiasm.core.views import Texts, Views, ViewSpec
 from chiasm.data.augment import masks
 from chiasm.data.augment.cpu import OneByOne
 from chiasm.data.augment.rendering import Executor, Rendering
 from chiasm.data.augment.sample import sample
 from chiasm.data.skipped import Skipped
+from chiasm.data.texts import TextMaker
 
 # How many pictures are tried for one place of a batch before the source is given up.
 MAX_ATTEMPTS = 100
@@ -48,6 +49,7 @@ class _Plan:
     rendering: Rendering
     hidden: tuple[Bool[np.ndarray, "B _"] | None, ...]
     labels: Int[np.ndarray, " B"]
+    texts: tuple[Texts, ...]
 
     def views(self) -> Views:
         return Views(
@@ -55,6 +57,7 @@ class _Plan:
             indices=torch.from_numpy(self.indices),
             masks=tuple(None if hidden is None else torch.from_numpy(hidden) for hidden in self.hidden),
             labels=torch.from_numpy(self.labels),
+            texts=self.texts,
         )
 
 
@@ -76,6 +79,7 @@ class ViewLoader:
         num_ahead: batches that are made while the consumer works on another one.
         rank, num_ranks: which of how many processes this is; each makes its own rows of the common batches.
         executor: what makes views of the pictures, and where; see `augment.rendering.executor_for`.
+        texts: what makes the texts about each picture; one without is replaced as a broken one is.
 
     Raises:
         InputError: the source is empty, or a batch cannot be shared evenly.
@@ -94,6 +98,7 @@ class ViewLoader:
         rank: int = 0,
         num_ranks: int = 1,
         executor: Executor = OneByOne,
+        texts: Sequence[TextMaker] = (),
     ) -> None:
         if len(source) == 0:
             raise InputError("a source with pictures", f"{source.name} has none", "name another source")
@@ -115,6 +120,7 @@ class ViewLoader:
         self._rank = rank
         self._num_ranks = num_ranks
         self._executor = executor
+        self._texts = tuple(texts)
         # A batch touches one or two epochs, and steps are mostly asked for in order.
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
@@ -187,6 +193,7 @@ class ViewLoader:
                 for view, spec in enumerate(self._specs)
             ),
             labels=np.full(size, -1, np.int64),
+            texts=tuple(maker.blank(size) for maker in self._texts),
         )
 
     @property
@@ -222,7 +229,8 @@ class ViewLoader:
         for attempt in range(MAX_ATTEMPTS):
             self._skipped.seen(self._source.key(index))
             try:
-                picture = self._source.read(index, min_side_px).picture
+                example = self._source.read(index, min_side_px)
+                self._put_texts(plan, place, example)
             except BrokenPictureError as error:
                 self._skipped.broken(error)
                 self._skipped.check(len(self._source))
@@ -231,11 +239,16 @@ class ViewLoader:
                 plan.indices[place] = index
                 label = self._source.label(index)
                 plan.labels[place] = -1 if label is None else label
-                return picture
+                return example.picture
         self._skipped.finish()
         raise TooManyBrokenError(
             "a readable picture", f"{MAX_ATTEMPTS} of {self._source.name} in a row are broken", "check the source"
         )
+
+    def _put_texts(self, plan: _Plan, place: int, example: Example) -> None:
+        for number, (maker, texts) in enumerate(zip(self._texts, plan.texts, strict=True)):
+            draw = stream(self._seed, "text", plan.step, plan.first + place, number)
+            maker.put(texts, place, example, draw)
 
     def _replacement(self, step: int, place: int, attempt: int) -> int:
         generator = stream(self._seed, "replacement", step, place, attempt)

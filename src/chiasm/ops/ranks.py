@@ -30,6 +30,16 @@ def gather_rows(rows: Float[Tensor, "_ D"]) -> Float[Tensor, "_ D"]:
     return _Gathered.apply(rows)
 
 
+def pass_on(rows: Float[Tensor, "_ D"]) -> Float[Tensor, "_ D"]:
+    """Give rows to the next rank and get those of the one before; gradients go back the same way.
+
+    Every rank must give equally many rows, and as many times.
+    """
+    if num_ranks() == 1:
+        return rows
+    return _PassedOn.apply(rows)
+
+
 @torch.no_grad()
 def sum_over_ranks(values: Float[Tensor, "*_"]) -> Float[Tensor, "*_"]:
     """Elementwise sum over all ranks, which must give tensors of one shape; no gradient flows through it."""
@@ -64,3 +74,30 @@ class _Gathered(torch.autograd.Function):
     def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
         del ctx
         return sum_over_ranks(gradients[0]).chunk(num_ranks())[rank()]
+
+
+class _PassedOn(torch.autograd.Function):
+    """Rows of the rank before; backwards, the next one tells what it made of ours."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, rows: Tensor) -> Tensor:
+        del ctx
+        return _exchange(rows, to=rank() + 1, of=rank() - 1)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
+        del ctx
+        return _exchange(gradients[0], to=rank() - 1, of=rank() + 1)
+
+
+def _exchange(rows: Tensor, to: int, of: int) -> Tensor:
+    """Send rows to one rank while those of another come in; ranks are counted around."""
+    rows = rows.contiguous()
+    came = torch.empty_like(rows)
+    both = [
+        distributed.P2POp(distributed.isend, rows, to % num_ranks()),
+        distributed.P2POp(distributed.irecv, came, of % num_ranks()),
+    ]
+    for work in distributed.batch_isend_irecv(both):
+        work.wait()
+    return came

@@ -18,7 +18,6 @@ from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Splits
 from chiasm.core.protocols import Objective, ObjectiveConfig, Trunk, TrunkConfig
 from chiasm.core.seeds import derive
-from chiasm.core.views import ViewSpec
 from chiasm.data.augment.rendering import executor_for
 from chiasm.data.cache import Cached
 from chiasm.data.processors import num_processors
@@ -38,6 +37,7 @@ from chiasm.models import encoder
 from chiasm.models._store import save_model
 from chiasm.recipes._estimate import check_alone, flops_per_picture, tried
 from chiasm.recipes._folder import CHARTS, LOG, SKIPPED, check_run_folder, logged_length, run_folder
+from chiasm.recipes._language import Language
 from chiasm.recipes._parts import whole_state
 from chiasm.recipes._probe import OnlineKnn, labelled_splits, shared_pictures
 from chiasm.recipes._report import BatchCost, CostEstimate, TrainingReport
@@ -81,6 +81,7 @@ class Pretraining:
         wire: puts the objective around the trunk, where its settings alone do not suffice (a teacher).
         model: the model that is kept, made of an encoder with what was learned and of the objective, whose weights may
             lie in parts. All processes make it.
+        language: the vocabulary of the texts that are learned from, kept with the model; None without texts.
         learns_labels: whether the labels of `data` are learned from; then its pictures are no probe.
         own: further settings of the recipe, each by the name of its option.
         steps, minutes, seed, start_from, resume, probe, listeners, dry_run: as `Run` tells. A run that is resumed with
@@ -99,6 +100,7 @@ class Pretraining:
     needs: Callable[[TrunkConfig], Mapping[str, Any]] = _nothing
     wire: Callable[[Trunk], Objective] | None = None
     model: Callable[[encoder.Encoder, Objective], encoder.PictureModel] = _encoder_alone
+    language: Language | None = None
     learns_labels: bool = False
     own: Mapping[str, str] = field(default_factory=dict)
     steps: int | None = None
@@ -150,7 +152,7 @@ class Pretraining:
         budget = processes.first(lambda: self._budget(goes_on))
         objective = processes.together(self._objective)
         skipped = Skipped(self.out / SKIPPED)
-        batches = processes.together(lambda: self._batches(objective.views(), skipped, processes))
+        batches = processes.together(lambda: self._batches(objective, skipped, processes))
         # Once, since it goes through the names of all pictures.
         identity = self._identity()
         probes: list[Probe] = []
@@ -179,7 +181,7 @@ class Pretraining:
 
         def make(settings: Settings) -> tuple[Objective, ViewLoader]:
             objective = self._objective()
-            return objective, replace(self, engine=settings)._batches(objective.views(), skipped, Processes())
+            return objective, replace(self, engine=settings)._batches(objective, skipped, Processes())
 
         size = self.engine.batch_size
         # The larger one last, since a process's peak of memory never falls.
@@ -229,12 +231,12 @@ class Pretraining:
             self.start.bring(objective, self.name)
         return objective
 
-    def _batches(self, views: Sequence[ViewSpec], skipped: Skipped, processes: Processes) -> ViewLoader:
+    def _batches(self, objective: Objective, skipped: Skipped, processes: Processes) -> ViewLoader:
         """This process's rows of the batches; processes of one machine share its processors and memory."""
         device = torch.device("cuda", processes.local_rank) if wants_gpu(self.engine) else torch.device("cpu")
         return ViewLoader(
             Cached(self.data, CACHE_BYTES // processes.local_count),
-            views,
+            objective.views(),
             self.engine.batch_size,
             self.seed,
             max(1, num_processors() // processes.local_count),
@@ -242,6 +244,7 @@ class Pretraining:
             rank=processes.rank,
             num_ranks=processes.count,
             executor=executor_for(device),
+            texts=() if self.language is None else self.language.makers(objective.texts()),
         )
 
     def _probes(self, image_size: int) -> list[OnlineKnn]:
@@ -314,7 +317,7 @@ class Pretraining:
             settings={**identity, "steps": str(outcome.steps)},
             metrics=metrics,
         )
-        save_model(model, self.out, card)
+        save_model(model, self.out, card, None if self.language is None else self.language.vocabulary)
         return TrainingReport(
             model=str(self.out),
             objective=self.name,

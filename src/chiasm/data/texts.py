@@ -1,0 +1,85 @@
+"""Texts of examples as rows of tokens, made to the order of an objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from chiasm.core.errors import BrokenPictureError
+from chiasm.core.example import Example
+from chiasm.core.views import Texts, TextSpec
+from chiasm.data.tokenizer import Tokenizer
+from chiasm.data.vocabulary import ANSWER, END, START
+
+
+@dataclass(frozen=True, slots=True)
+class TextMaker:
+    """Draws and tokenises the text of a picture.
+
+    Attributes:
+        spec: which text.
+        tokenizer: of a vocabulary with the marks of `data.vocabulary`.
+    """
+
+    spec: TextSpec
+    tokenizer: Tokenizer
+
+    def blank(self, size: int) -> Texts:
+        """Room for the texts of a batch."""
+        shape = size, self.spec.length
+        return Texts(torch.full(shape, self.tokenizer.padding), torch.zeros(shape, dtype=torch.bool))
+
+    def put(self, texts: Texts, place: int, example: Example, draw: np.random.Generator) -> None:
+        """Write the text of one picture into its row.
+
+        Raises:
+            BrokenPictureError: the picture has no such text.
+        """
+        beginning, rest = _PARTS[self.spec.what](example, self.tokenizer, draw)
+        end = self.tokenizer.number(END)
+        room = self.spec.length - 1
+        # A question that leaves no room for its answer is cut, not the answer.
+        beginning = beginning[: max(1, room - len(rest))]
+        tokens = [*beginning, *rest][:room] + [end]
+        texts.tokens[place] = self.tokenizer.padding
+        texts.tokens[place, : len(tokens)] = torch.tensor(tokens)
+        texts.told[place] = False
+        texts.told[place, len(beginning) : len(tokens)] = True
+
+
+_Parts = tuple[list[int], list[int]]
+
+
+def _caption(example: Example, tokenizer: Tokenizer, draw: np.random.Generator) -> _Parts:
+    """The start, and a caption."""
+    if not example.captions:
+        raise BrokenPictureError(example.key, "it has no caption")
+    text = example.captions[int(draw.integers(len(example.captions)))]
+    return caption_beginning(tokenizer), list(tokenizer.numbers(text))
+
+
+def _answer(example: Example, tokenizer: Tokenizer, draw: np.random.Generator) -> _Parts:
+    """A question with its marks, and the answer."""
+    if not example.questions:
+        raise BrokenPictureError(example.key, "it has no question")
+    one = example.questions[int(draw.integers(len(example.questions)))]
+    return answer_beginning(tokenizer, one.question), list(tokenizer.numbers(one.answer))
+
+
+def caption_beginning(tokenizer: Tokenizer, words: str = "") -> list[int]:
+    """What a caption begins with: the start mark, and words that it shall go on from."""
+    return [tokenizer.number(START), *tokenizer.numbers(words)]
+
+
+def answer_beginning(tokenizer: Tokenizer, question: str) -> list[int]:
+    """What an answer begins with: the question between its marks."""
+    return [tokenizer.number(START), *tokenizer.numbers(question), tokenizer.number(ANSWER)]
+
+
+_PARTS: dict[str, Callable[[Example, Tokenizer, np.random.Generator], _Parts]] = {
+    "caption": _caption,
+    "answer": _answer,
+}

@@ -1,0 +1,135 @@
+"""What CLIP and SigLIP have in common: a trunk and a text encoder that learn to give a picture and its text one vector.
+
+Paper: Radford et al., 2021, arXiv 2103.00020, section 2.3; Zhai et al., "LiT: Zero-Shot Transfer with Locked-image text
+Tuning", 2021, arXiv 2111.07991, section 3.2 (a trained trunk stays as it is, the text encoder learns to read it).
+Differs: a picture's crop covers most of it and is never mirrored, since captions say where things are; a locked trunk
+is followed by a linear map that learns, as in the paper's section 5.3 where widths differ.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
+from chiasm.core.views import TextSpec, Views, ViewSpec
+from chiasm.heads import pool as pools
+from chiasm.heads.text_pool import AnyTextPool
+from chiasm.models import text_encoder
+from chiasm.objectives._matches import share_matched
+from chiasm.trunks import text as text_trunks
+
+
+class SmallText(text_trunks.Config):
+    """A text trunk for vocabularies and data of one's own; settings as in `trunks.text`."""
+
+    vocab_size: int = Field(default=4096, gt=0)
+    context_length: int = Field(default=64, gt=1)
+    embed_dim: int = Field(default=256, gt=0)
+    depth: int = Field(default=4, gt=0)
+    num_heads: int = Field(default=4, gt=0)
+
+
+class Contrastive(ObjectiveConfig):
+    """What both have as settings.
+
+    Attributes:
+        text: the text trunk; as many tokens as the recipe's vocabulary has.
+        embed_dim: width of the space that pictures and texts share.
+        locked: whether the trunk stays as it is and only texts, and a linear map of the pictures, learn (LiT).
+        min_area: smallest share of the picture that is seen.
+        pool: how a picture's tokens become one vector.
+    """
+
+    text: SmallText = SmallText()
+    embed_dim: int = Field(default=256, gt=0)
+    locked: bool = False
+    min_area: float = Field(default=0.8, gt=0, le=1)
+    pool: pools.Config = pools.Config(by=pools.ByClassOrMean())
+
+    def reading(self, vocab_size: int) -> Contrastive:
+        """The same for another vocabulary."""
+        return self.model_copy(update={"text": self.text.model_copy(update={"vocab_size": vocab_size})})
+
+
+class PicturesAndTexts(Objective):
+    """Both encoders and the scale of their cosines.
+
+    Args:
+        trunk: of the pictures.
+        settings: of the method.
+        text_pool: which token stands for a text.
+        scale: what cosines are multiplied by at first.
+    """
+
+    def __init__(self, trunk: Trunk, settings: Contrastive, text_pool: AnyTextPool, scale: float) -> None:
+        super().__init__()
+        self.trunk = trunk.requires_grad_(not settings.locked)
+        self.pool = settings.pool.build(trunk.embed_dim)
+        self.projection = nn.Linear(self.pool.out_dim, settings.embed_dim, bias=False)
+        nn.init.normal_(self.projection.weight, std=self.pool.out_dim**-0.5)
+        self.text_encoder = text_encoder.Config(
+            trunk=settings.text, pool=text_pool, projection=settings.embed_dim
+        ).build()
+        self.logit_scale = nn.Parameter(torch.tensor(scale).log())
+        self.settings = settings
+
+    @property
+    def kept_pool(self) -> nn.Module:
+        """That of the embeddings."""
+        return self.pool
+
+    def train(self, mode: bool = True) -> PicturesAndTexts:
+        """Paths are dropped in training, but not of a trunk that stays as it is."""
+        super().train(mode)
+        self.trunk.train(mode and not self.settings.locked)
+        return self
+
+    def views(self) -> tuple[ViewSpec, ...]:
+        """Most of the picture, as it is."""
+        return (
+            ViewSpec(
+                size_px=self.trunk.image_size,
+                min_area=self.settings.min_area,
+                flip=0.0,
+                jitter=None,
+                grey=0.0,
+                blur=None,
+            ),
+        )
+
+    def texts(self) -> tuple[TextSpec, ...]:
+        """One caption."""
+        return (TextSpec(what="caption", length=self.settings.text.context_length),)
+
+    @abstractmethod
+    def loss(self, pictures: Float[Tensor, "B E"], texts: Float[Tensor, "B E"]) -> Float[Tensor, ""]:
+        """How badly pictures and their texts find each other."""
+
+    def forward(self, batch: Views, progress: float) -> Losses:
+        """The loss on pictures and one caption of each."""
+        del progress
+        pooled = self.pooled(batch)
+        pictures, texts = self.projection(pooled), self.text_encoder(batch.texts[0].tokens)
+        loss = self.loss(pictures, texts)
+        return Losses(total=loss, embeddings=pictures.detach(), terms=self.terms(loss, pictures, texts))
+
+    def pooled(self, batch: Views) -> Float[Tensor, "B D"]:
+        """One vector a picture, before the map to the common space."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.settings.locked):
+            return self.pool(self.trunk(self.trunk.normalize(batch.images[0])))
+
+    def terms(
+        self, loss: Float[Tensor, ""], pictures: Float[Tensor, "B E"], texts: Float[Tensor, "B E"]
+    ) -> Mapping[str, Float[Tensor, ""]]:
+        """What is worth a log line."""
+        return {
+            "contrastive": loss.detach(),
+            "match": share_matched(pictures, texts),
+            "logit_scale": self.logit_scale.detach().exp(),
+        }

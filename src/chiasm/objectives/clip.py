@@ -1,0 +1,54 @@
+"""CLIP: a picture should find its caption among all captions of the batch, and the caption its picture.
+
+Paper: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021, arXiv 2103.00020,
+sections 2.3 to 2.5.
+Differs: trunks are small unless asked for; locked-image tuning and crops as in `objectives._contrastive`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from chiasm.core.protocols import Trunk
+from chiasm.data.vocabulary import END, MARKS
+from chiasm.heads.text_pool import ByEndToken
+from chiasm.losses.clip import clip_loss
+from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts
+
+
+class Config(Contrastive):
+    """Settings of CLIP; those that it shares with SigLIP are described in `Contrastive`.
+
+    Attributes:
+        temperature: what cosines are divided by at first; it is learned.
+        max_scale: cosines are never multiplied by more.
+    """
+
+    temperature: float = Field(default=0.07, gt=0)
+    max_scale: float = Field(default=100.0, gt=1)
+
+    def build(self, trunk: Trunk) -> Clip:
+        """Wire the objective around a trunk."""
+        return Clip(trunk, self)
+
+
+class Clip(PicturesAndTexts):
+    """Learns by the cross entropies over a batch."""
+
+    def __init__(self, trunk: Trunk, settings: Config) -> None:
+        super().__init__(trunk, settings, ByEndToken(end_token=MARKS.index(END)), 1 / settings.temperature)
+        self._max_log_scale = math.log(settings.max_scale)
+
+    def loss(self, pictures: Float[Tensor, "B E"], texts: Float[Tensor, "B E"]) -> Float[Tensor, ""]:
+        return clip_loss(pictures, texts, self.logit_scale.exp())
+
+    @torch.no_grad()
+    def after_step(self, progress: float) -> None:
+        """Keep the scale from running away (section 2.5)."""
+        del progress
+        self.logit_scale.clamp_(max=self._max_log_scale)
