@@ -14,7 +14,7 @@ from chiasm.data.fits import AnyFit, CentreCrop
 from chiasm.heads import pool as pools
 from chiasm.heads.classes import ClassHead
 from chiasm.models.text_encoder import Texts
-from chiasm.models.writing import Writing
+from chiasm.models.writing import Matching, Writing
 from chiasm.trunks import AnyTrunk
 
 
@@ -39,6 +39,11 @@ class PictureModel(Model):
     @property
     def writing(self) -> Writing[Any] | None:
         """What writes about pictures; None where the model has no such part."""
+        return None
+
+    @property
+    def matching(self) -> Matching[Any] | None:
+        """What tells whether a text belongs to a picture; None where the model has no such part."""
         return None
 
 

@@ -1,7 +1,7 @@
-"""What every model promises that writes about pictures: captions, answers.
+"""What every model promises that reads or writes texts about pictures: captions, answers, whether a text fits.
 
-A picture is seen once (`see`); whatever is written about it starts from that. Words are turned into tokens by the
-vocabulary that comes with the weights; how a text begins, and when it ends, is the model's own business.
+A picture is seen once (`see`); whatever is read or written about it starts from that. Words are turned into tokens by
+the vocabulary that comes with the weights; how a text begins, and when it ends, is the model's own business.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from chiasm.data.tokenizer import Tokenizer
@@ -35,14 +35,8 @@ class Draft(NamedTuple):
     num_beams: int = 1
 
 
-class Writing(ABC, Generic[SeenT]):
-    """The side of a model that writes about pictures.
-
-    Attributes:
-        answers: whether it was made to answer questions; else `answer` is not called.
-    """
-
-    answers: bool
+class Seeing(ABC, Generic[SeenT]):
+    """What all sides of a model share that look at pictures while they read or write."""
 
     @abstractmethod
     def tokenizer(self, vocabulary: str) -> Tokenizer:
@@ -57,11 +51,23 @@ class Writing(ABC, Generic[SeenT]):
 
     @abstractmethod
     def see(self, images: UInt8[Tensor, "B 3 H W"]) -> SeenT:
-        """What the model keeps of pictures of RGB 0 to 255; everything that it writes starts from here."""
+        """What the model keeps of pictures of RGB 0 to 255; everything about them starts from here."""
 
     @abstractmethod
     def some(self, seen: SeenT, rows: Int64[Tensor, " _"]) -> SeenT:
         """The same of some of the pictures, in that order."""
+
+
+class Writing(Seeing[SeenT]):
+    """The side of a model that writes about pictures.
+
+    Attributes:
+        captions: whether it was made to write captions; else `caption` is not called.
+        answers: whether it was made to answer questions; else `answer` is not called.
+    """
+
+    captions: bool = True
+    answers: bool
 
     @abstractmethod
     def caption(self, seen: SeenT, tokenizer: Tokenizer, beginning: str = "") -> Draft:
@@ -81,4 +87,22 @@ class Writing(ABC, Generic[SeenT]):
             seen: the pictures.
             tokenizer: as `tokenizer` made it.
             questions: one a picture, all of as many tokens (`Tokenizer.numbers`).
+        """
+
+
+class Matching(Seeing[SeenT]):
+    """The side of a model that tells whether a text belongs to a picture, reading one while it looks at the other.
+
+    Each pair costs a pass of its own. Where many texts meet many pictures, the cosines of `PictureModel.texts` choose
+    the few that are worth it.
+    """
+
+    @abstractmethod
+    def log_odds(self, seen: SeenT, tokenizer: Tokenizer, texts: Sequence[str]) -> Float[Tensor, " B"]:
+        """How sure the model is that each text belongs to its picture; the sigmoid of it is the probability.
+
+        Args:
+            seen: the pictures.
+            tokenizer: as `tokenizer` made it.
+            texts: one a picture, of any lengths.
         """
