@@ -33,9 +33,7 @@ class Features:
         """Those of some of the pictures, in that order; one may be taken several times."""
         visible = None if self.visible is None else self.visible[rows]
         intermediates = tuple(each.of(rows) for each in self.intermediates)
-        return Features(
-            self.prefix[rows], self.patches[rows], self.grid, self.num_class_tokens, visible, intermediates
-        )
+        return Features(self.prefix[rows], self.patches[rows], self.grid, self.num_class_tokens, visible, intermediates)
 
     def patch_map(self) -> Float[Tensor, "B D h w"]:
         """Patch tokens as a feature map.

@@ -146,6 +146,11 @@ class Texts(NamedTuple):
     tokens: Int64[Tensor, "B T"]
     told: Bool[Tensor, "B T"]
 
+    def cut(self) -> Texts:
+        """The same without the last places, where they only fill up all texts."""
+        length = int(self.told.any(dim=0).nonzero().max()) + 1 if self.told.any() else self.told.shape[1]
+        return Texts(self.tokens[:, :length], self.told[:, :length])
+
 
 class Views(NamedTuple):
     """A batch of augmented views.

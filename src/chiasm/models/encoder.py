@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from chiasm.core.config import Config as BaseConfig
+from chiasm.core.features import Features
 from chiasm.core.protocols import Model
 from chiasm.data.fits import AnyFit, CentreCrop
 from chiasm.heads import pool as pools
@@ -88,4 +89,12 @@ class Encoder(PictureModel):
 
     def forward(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
         """Vectors of pictures of RGB 0 to 255, of any length, in the precision of the weights."""
-        return self.projection(self.pool(self.trunk(self.trunk.normalize(images))))
+        return self.vectors(self.features(images))
+
+    def features(self, images: UInt8[Tensor, "B 3 H W"]) -> Features:
+        """All tokens of pictures of RGB 0 to 255."""
+        return self.trunk(self.trunk.normalize(images))
+
+    def vectors(self, features: Features) -> Float[Tensor, "B D"]:
+        """One vector for each picture, of any length, made of its tokens."""
+        return self.projection(self.pool(features))

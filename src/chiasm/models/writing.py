@@ -57,6 +57,11 @@ class Seeing(ABC, Generic[SeenT]):
     def some(self, seen: SeenT, rows: Int64[Tensor, " _"]) -> SeenT:
         """The same of some of the pictures, in that order."""
 
+    def vectors(self, seen: SeenT) -> Float[Tensor, "B D"] | None:
+        """What the model's encoder would make of the same pictures; None where what was seen does not tell that."""
+        del seen
+        return None
+
 
 class Writing(Seeing[SeenT]):
     """The side of a model that writes about pictures.

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from chiasm.core.features import Features
 from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
 from chiasm.core.views import TextSpec, Views, ViewSpec
 from chiasm.heads import pool as pools
@@ -114,15 +115,16 @@ class PicturesAndTexts(Objective):
     def forward(self, batch: Views, progress: float) -> Losses:
         """The loss on pictures and one caption of each."""
         del progress
-        pooled = self.pooled(batch)
-        pictures, texts = self.projection(pooled), self.text_encoder(batch.texts[0].tokens)
+        # What tokens fill up says nothing to those before them; where tokens see all others it does.
+        read = batch.texts[0].cut() if self.settings.text.looks_back else batch.texts[0]
+        pictures, texts = self.projection(self.pool(self.features(batch))), self.text_encoder(read.tokens)
         loss = self.loss(pictures, texts)
         return Losses(total=loss, embeddings=pictures.detach(), terms=self.terms(loss, pictures, texts))
 
-    def pooled(self, batch: Views) -> Float[Tensor, "B D"]:
-        """One vector a picture, before the map to the common space."""
+    def features(self, batch: Views) -> Features:
+        """All tokens of the pictures."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.settings.locked):
-            return self.pool(self.trunk(self.trunk.normalize(batch.images[0])))
+            return self.trunk(self.trunk.normalize(batch.images[0]))
 
     def terms(
         self, loss: Float[Tensor, ""], pictures: Float[Tensor, "B E"], texts: Float[Tensor, "B E"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from chiasm.core.errors import BrokenPictureError, InputError
 from chiasm.core.example import Source
@@ -20,7 +21,8 @@ from chiasm.data.texts import TextMaker
 from chiasm.data.tokenizer import Config as TokenizerConfig
 from chiasm.data.tokenizer import Tokenizer
 from chiasm.data.vocabulary import learn_vocabulary
-from chiasm.models import dual_encoder, encoder
+from chiasm.models import dual_encoder, encoder, vision_language
+from chiasm.objectives import vision_language as writes
 from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts
 from chiasm.recipes._parts import whole_state
 
@@ -103,20 +105,54 @@ def both_encoders(pictures: encoder.Encoder, learned: Objective) -> dual_encoder
         pictures: the trunk that was learned, and its pool.
         learned: the rest.
     """
-    if not isinstance(learned, PicturesAndTexts):
-        raise TypeError(f"{type(learned).__name__} has no text encoder")
-    settings: dict[str, Any] = {
-        "image": pictures.config.model_copy(update={"projection": learned.settings.embed_dim}),
-        "text": learned.text_encoder.config,
-    }
-    state = whole_state(learned)
+    both = _tied(learned)
+    state = whole_state(both)
+    settings: dict[str, Any] = {"logit_scale": state["logit_scale"].item()}
     if "logit_bias" in state:
         settings["logit_bias"] = state["logit_bias"].item()
-    model = dual_encoder.Config(**settings, logit_scale=state["logit_scale"].item()).build()
-    model.image_encoder.load_state_dict(
-        {**pictures.state_dict(), "projection.weight": state["projection.weight"]}, strict=True
-    )
-    model.text_encoder.load_state_dict(
-        {name.removeprefix("text_encoder."): value for name, value in state.items() if name.startswith("text_encoder.")}
-    )
+    model = dual_encoder.Config(
+        image=pictures.config.model_copy(update={"projection": both.settings.embed_dim}),
+        text=both.text_encoder.config,
+        **settings,
+    ).build()
+    _fill(model, pictures, state)
     return model
+
+
+def writing_model(pictures: encoder.Encoder, learned: Objective) -> vision_language.VisionLanguage:
+    """The model that is kept of a run that also learned to write.
+
+    Args:
+        pictures: the trunk that was learned, and its pool.
+        learned: the rest.
+    """
+    both = _tied(learned)
+    state = whole_state(both)
+    if not isinstance(both.settings, writes.Config):
+        raise TypeError(f"{type(learned).__name__} has no writer")
+    model = vision_language.Config(
+        image=pictures.config.model_copy(update={"projection": both.settings.embed_dim}),
+        text=both.text_encoder.config,
+        writer=both.settings.writer,
+        logit_scale=state["logit_scale"].item(),
+    ).build()
+    _fill(model.both, pictures, state)
+    model.writer.load_state_dict(_within("writer.", state))
+    return model
+
+
+def _fill(model: dual_encoder.DualEncoder, pictures: encoder.Encoder, state: Mapping[str, Tensor]) -> None:
+    """Give both encoders what was learned; the scale and bias are in their settings."""
+    model.image_encoder.load_state_dict({**pictures.state_dict(), "projection.weight": state["projection.weight"]})
+    model.text_encoder.load_state_dict(_within("text_encoder.", state))
+
+
+def _tied(learned: Objective) -> PicturesAndTexts:
+    if not isinstance(learned, PicturesAndTexts):
+        raise TypeError(f"{type(learned).__name__} has no text encoder")
+    return learned
+
+
+def _within(part: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a part, by its own names."""
+    return {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)}
