@@ -6,7 +6,7 @@ tasks and evaluations are written against them, so that they need no PyTorch and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -115,6 +115,84 @@ class Encoder(Protocol):
         """Vectors of all readable pictures of a source.
 
         Raises:
+            TooManyBrokenError: more of the source is broken than is tolerated.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Captions:
+    """Sentences about pictures of a source.
+
+    Attributes:
+        texts: the sentence about each picture, by its key; a picture may be missing.
+        skipped: keys of the pictures that could not be read, with the reason.
+    """
+
+    texts: Mapping[str, str]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+@runtime_checkable
+class Captioner(Protocol):
+    """What says in a sentence what a picture shows.
+
+    Attributes:
+        name: how a person calls it.
+        fingerprint: changes whenever its sentences could.
+    """
+
+    name: str
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def caption(self, source: Source) -> Captions:
+        """One sentence about each readable picture of a source.
+
+        Raises:
+            TooManyBrokenError: more of the source is broken than is tolerated.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers to questions about pictures of a source.
+
+    Attributes:
+        texts: the answers by picture and question; a pair may be missing.
+        skipped: keys of the pictures that could not be read, with the reason.
+    """
+
+    texts: Mapping[tuple[str, str], str]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+@runtime_checkable
+class Answerer(Protocol):
+    """What answers questions about pictures.
+
+    Attributes:
+        name: how a person calls it.
+        fingerprint: changes whenever its answers could.
+    """
+
+    name: str
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def answer(self, source: Source, questions: Mapping[str, Sequence[str]], choices: Sequence[str] = ()) -> Answers:
+        """Answers to all questions about the readable pictures of a source.
+
+        Args:
+            source: the pictures.
+            questions: what is asked about each picture, by its key; a picture without any need not be read.
+            choices: the answers to choose from, whichever the question; empty to answer freely.
+
+        Raises:
+            InputError: it cannot answer freely, or cannot choose.
             TooManyBrokenError: more of the source is broken than is tolerated.
         """
         ...

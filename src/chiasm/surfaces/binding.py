@@ -22,7 +22,7 @@ from pydantic import Field, create_model
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError, UnknownNameError
 from chiasm.core.example import Source, Splits
-from chiasm.core.predictors import Encoder, Explainer, HeatPainter, Learner, PatchPainter
+from chiasm.core.predictors import Answerer, Captioner, Encoder, Explainer, HeatPainter, Learner, PatchPainter
 from chiasm.core.registry import Registry
 from chiasm.data.prompts import ClassNames, Templates, open_names, open_templates
 
@@ -206,6 +206,20 @@ def _open_explainer(word: str) -> Explainer:
     return open_explainer(word)
 
 
+def _open_captioner(word: str) -> Captioner:
+    model = _open_encoder(word)
+    if not isinstance(model, Captioner):
+        raise InputError("a model that captions pictures", f"{word} does not", "name another, or captions in a file")
+    return model
+
+
+def _open_answerer(word: str) -> Answerer:
+    model = _open_encoder(word)
+    if not isinstance(model, Answerer):
+        raise InputError("a model that answers questions", f"{word} does not", "name another, or answers in a file")
+    return model
+
+
 def _open_source(word: str) -> Source:
     from chiasm.data.open import open_source
 
@@ -225,6 +239,8 @@ def _open_learner(word: str) -> Learner:
 OPENERS: dict[Any, Opener] = {
     Encoder: Opener(_open_encoder),
     Explainer: Opener(_open_explainer),
+    Captioner: Opener(_open_captioner),
+    Answerer: Opener(_open_answerer),
     Source: Opener(_open_source),
     Splits: Opener(_open_splits),
     Learner: Opener(_open_learner, default="logistic"),
