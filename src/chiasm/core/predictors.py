@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -395,3 +395,42 @@ class Learner(Protocol):
     def fit(self, vectors: Float[np.ndarray, "B D"], labels: Int[np.ndarray, " B"], num_classes: int) -> Classifier:
         """Fit; every class 0 to num_classes - 1 occurs at least once in `labels`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class NamedClasses:
+    """Classes that are known by their names too, as a model that reads text sees them.
+
+    Attributes:
+        names: of the classes.
+        vectors: of length 1, what sentences about each class mean to the model.
+        text: the side of the model that reads.
+    """
+
+    names: tuple[str, ...]
+    vectors: Float[np.ndarray, "K D"]
+    text: TextEncoder
+
+
+@runtime_checkable
+class NamedLearner(Protocol):
+    """A way to fit a classifier on few labelled vectors of classes whose names a model can read."""
+
+    def fit_named(
+        self, vectors: Float[np.ndarray, "B D"], labels: Int[np.ndarray, " B"], named: NamedClasses
+    ) -> Classifier:
+        """Fit.
+
+        Args:
+            vectors: of length 1.
+            labels: index into the names; a class may have no example.
+            named: the classes.
+
+        Raises:
+            InputError: the model cannot be learned through in this way.
+        """
+        ...
+
+
+AnyLearner = Annotated[Learner | NamedLearner, "a way to learn from examples"]
+"""Whatever learns from examples, by their classes' names or not."""

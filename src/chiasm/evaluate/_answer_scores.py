@@ -149,5 +149,5 @@ class AnswerJudge:
                 expected=tuple(answer for answer, _ in Counter(self.asked[row].answers).most_common()),
                 accuracy=float(right[row]),
             )
-            for row in np.argsort(right, kind="stable").tolist()
+            for row in map(int, np.argsort(right, kind="stable"))
         )

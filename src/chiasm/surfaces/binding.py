@@ -16,13 +16,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 from pydantic import Field, create_model
 
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError, UnknownNameError
 from chiasm.core.example import Source, Splits
-from chiasm.core.predictors import Answerer, Captioner, Encoder, Explainer, HeatPainter, Learner, PatchPainter
+from chiasm.core.predictors import (
+    Answerer,
+    AnyLearner,
+    Captioner,
+    Encoder,
+    Explainer,
+    HeatPainter,
+    Learner,
+    PatchPainter,
+)
 from chiasm.core.registry import Registry
 from chiasm.data.prompts import ClassNames, Templates, open_names, open_templates
 
@@ -232,8 +242,15 @@ def _open_splits(word: str) -> Splits:
     return open_splits(word)
 
 
-def _open_learner(word: str) -> Learner:
-    return Registry("chiasm.adapt", "learner").config(word)().build()
+def _open_learner(word: str) -> AnyLearner:
+    name, question, query = word.partition("?")
+    try:
+        settings = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(question)))
+    except ValueError:
+        raise InputError(
+            "settings as name=value", f"{query!r} came in {word}", "write for example coop?epochs=20"
+        ) from None
+    return Registry("chiasm.adapt", "learner").config(name).parse(settings, f"the learner {name}").build()
 
 
 OPENERS: dict[Any, Opener] = {
@@ -244,6 +261,7 @@ OPENERS: dict[Any, Opener] = {
     Source: Opener(_open_source),
     Splits: Opener(_open_splits),
     Learner: Opener(_open_learner, default="logistic"),
+    AnyLearner: Opener(_open_learner, default="logistic"),
     ClassNames: Opener(open_names),
     Templates: Opener(open_templates),
 }

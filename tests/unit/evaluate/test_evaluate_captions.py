@@ -70,7 +70,8 @@ class Parrot:
 class Letters:
     """Text as how often it has each letter."""
 
-    logit_scale, logit_bias = 1.0, None
+    logit_scale: float = 1.0
+    logit_bias: float | None = None
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         counts = [[text.lower().count(letter) for letter in ascii_lowercase] for text in texts]
