@@ -56,6 +56,25 @@ def bootstrap_mean(values: Shaped[np.ndarray, " B"], num_draws: int, seed: int) 
     return Estimate(value=float(numbers.mean()), low=float(low), high=float(high))
 
 
+def bootstrap_means(values: Shaped[np.ndarray, "B _"], num_draws: int, seed: int) -> tuple[Estimate, ...]:
+    """`bootstrap_mean` of each column; all columns are taken over the same resampled sets of pictures.
+
+    Args:
+        values: a row for each picture; at least one.
+        num_draws: resampled sets, at least 1.
+        seed: same seed, same intervals.
+
+    Raises:
+        ValueError: there are no values or num_draws is below 1.
+    """
+    if len(values) == 0 or num_draws < 1:
+        raise ValueError(f"a bootstrap needs values and draws, but has {len(values)} values and {num_draws} draws")
+    numbers = values.astype(np.float64)
+    means = _resampled(numbers, num_draws, seed, lambda drawn: drawn.mean(axis=1))
+    columns = zip(numbers.mean(axis=0).tolist(), *np.quantile(means, (0.025, 0.975), axis=0).tolist(), strict=True)
+    return tuple(Estimate(value=value, low=low, high=high) for value, low, high in columns)
+
+
 def bootstrap_of_sums(
     values: Shaped[np.ndarray, "B _"],
     statistic: Callable[[Float[np.ndarray, "S _"]], Float[np.ndarray, " S"]],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chiasm.ops import bootstrap
-from chiasm.ops.bootstrap import bootstrap_mean, bootstrap_of_sums
+from chiasm.ops.bootstrap import bootstrap_mean, bootstrap_means, bootstrap_of_sums
 
 
 def test_interval_covers_the_true_rate_about_as_often_as_it_says() -> None:
@@ -58,6 +58,17 @@ def test_a_share_of_what_pictures_have_several_of_is_drawn_by_picture() -> None:
     found = bootstrap_of_sums(clustered, lambda sums: sums[:, 0] / sums[:, 1], 500, seed=0)
     single = bootstrap_mean(right, 500, seed=0)
     assert (found.value, found.low, found.high) == pytest.approx((single.value, single.low, single.high))
+
+
+def test_columns_are_taken_over_the_same_sets() -> None:
+    values = np.random.default_rng(0).normal(size=(40, 2))
+    values = np.concatenate([values, values[:, :1] - values[:, 1:]], axis=1)
+    found = bootstrap_means(values, 200, seed=1)
+    for column, estimate in zip(values.T, found, strict=True):
+        single = bootstrap_mean(column, 200, seed=1)
+        assert (estimate.value, estimate.low, estimate.high) == pytest.approx((single.value, single.low, single.high))
+    with pytest.raises(ValueError, match="needs values and draws"):
+        bootstrap_means(values, 0, 0)
 
 
 def test_blocks_do_not_change_what_is_measured_of_sums(monkeypatch) -> None:
