@@ -6,7 +6,7 @@ tasks and evaluations are written against them, so that they need no PyTorch and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, runtime_checkable
@@ -384,6 +384,58 @@ class PatchPainter(Protocol):
 
         Raises:
             InputError: the page would be too large, or the place cannot be written.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PictureMap:
+    """Pictures in two dimensions, as models see them.
+
+    Attributes:
+        models: names of the models; one, or two whose maps are turned onto each other.
+        points: places of the pictures to each model.
+        labels: class of each picture, -1 where it has none.
+        classes: names that the labels point into.
+        keys: identity of each picture.
+        picture: reads one of them, RGB, 0 to 255.
+    """
+
+    models: tuple[str, ...]
+    points: tuple[Float[np.ndarray, "S 2"], ...]
+    labels: Int[np.ndarray, " S"]
+    classes: tuple[str, ...]
+    keys: tuple[str, ...]
+    picture: Callable[[int], UInt8[np.ndarray, "H W 3"]]
+
+
+@runtime_checkable
+class MapPainter(Protocol):
+    """Draws maps of pictures."""
+
+    def page(self, out: Path, found: PictureMap, title: str, note: str) -> None:
+        """Write a page with the map of each model, and with what moves from one to the other where there are two.
+
+        Args:
+            out: the file.
+            found: the maps.
+            title: of the page.
+            note: further facts, below the title.
+
+        Raises:
+            InputError: the place cannot be written.
+        """
+        ...
+
+    def animation(self, out: Path, found: PictureMap) -> None:
+        """Write an animated .gif of the pictures that move from one model's map to the other's and back.
+
+        Args:
+            out: the file.
+            found: the maps of two models.
+
+        Raises:
+            InputError: the place cannot be written.
         """
         ...
 

@@ -31,6 +31,7 @@ from chiasm.core.predictors import (
     Explainer,
     HeatPainter,
     Learner,
+    MapPainter,
     PatchPainter,
 )
 from chiasm.core.registry import Registry
@@ -279,5 +280,11 @@ def _sheets() -> PatchPainter:
     return PatchSheets()
 
 
-TOOLS: dict[Any, Callable[[], Any]] = {HeatPainter: _painter, PatchPainter: _sheets}
+def _maps() -> MapPainter:
+    from chiasm.report.maps import MapPages
+
+    return MapPages()
+
+
+TOOLS: dict[Any, Callable[[], Any]] = {HeatPainter: _painter, PatchPainter: _sheets, MapPainter: _maps}
 """Parts of which there is one kind, so that no word asks for them; made when the function is called."""
