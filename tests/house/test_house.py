@@ -24,6 +24,7 @@ REGISTRIES = {
     "chiasm.objectives": "config",
     "chiasm.recipes": "function",
     "chiasm.surfaces.models": "function",
+    "chiasm.surfaces.prompts": "function",
     "chiasm.tasks": "function",
     "chiasm.trunks": "config",
 }

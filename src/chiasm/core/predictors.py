@@ -6,10 +6,10 @@ tasks and evaluations are written against them, so that they need no PyTorch and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -115,6 +115,84 @@ class Encoder(Protocol):
         """Vectors of all readable pictures of a source.
 
         Raises:
+            TooManyBrokenError: more of the source is broken than is tolerated.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Captions:
+    """Sentences about pictures of a source.
+
+    Attributes:
+        texts: the sentence about each picture, by its key; a picture may be missing.
+        skipped: keys of the pictures that could not be read, with the reason.
+    """
+
+    texts: Mapping[str, str]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+@runtime_checkable
+class Captioner(Protocol):
+    """What says in a sentence what a picture shows.
+
+    Attributes:
+        name: how a person calls it.
+        fingerprint: changes whenever its sentences could.
+    """
+
+    name: str
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def caption(self, source: Source) -> Captions:
+        """One sentence about each readable picture of a source.
+
+        Raises:
+            TooManyBrokenError: more of the source is broken than is tolerated.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers to questions about pictures of a source.
+
+    Attributes:
+        texts: the answers by picture and question; a pair may be missing.
+        skipped: keys of the pictures that could not be read, with the reason.
+    """
+
+    texts: Mapping[tuple[str, str], str]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+@runtime_checkable
+class Answerer(Protocol):
+    """What answers questions about pictures.
+
+    Attributes:
+        name: how a person calls it.
+        fingerprint: changes whenever its answers could.
+    """
+
+    name: str
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def answer(self, source: Source, questions: Mapping[str, Sequence[str]], choices: Sequence[str] = ()) -> Answers:
+        """Answers to all questions about the readable pictures of a source.
+
+        Args:
+            source: the pictures.
+            questions: what is asked about each picture, by its key; a picture without any need not be read.
+            choices: the answers to choose from, whichever the question; empty to answer freely.
+
+        Raises:
+            InputError: it cannot answer freely, or cannot choose.
             TooManyBrokenError: more of the source is broken than is tolerated.
         """
         ...
@@ -310,6 +388,58 @@ class PatchPainter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PictureMap:
+    """Pictures in two dimensions, as models see them.
+
+    Attributes:
+        models: names of the models; one, or two whose maps are turned onto each other.
+        points: places of the pictures to each model.
+        labels: class of each picture, -1 where it has none.
+        classes: names that the labels point into.
+        keys: identity of each picture.
+        picture: reads one of them, RGB, 0 to 255.
+    """
+
+    models: tuple[str, ...]
+    points: tuple[Float[np.ndarray, "S 2"], ...]
+    labels: Int[np.ndarray, " S"]
+    classes: tuple[str, ...]
+    keys: tuple[str, ...]
+    picture: Callable[[int], UInt8[np.ndarray, "H W 3"]]
+
+
+@runtime_checkable
+class MapPainter(Protocol):
+    """Draws maps of pictures."""
+
+    def page(self, out: Path, found: PictureMap, title: str, note: str) -> None:
+        """Write a page with the map of each model, and with what moves from one to the other where there are two.
+
+        Args:
+            out: the file.
+            found: the maps.
+            title: of the page.
+            note: further facts, below the title.
+
+        Raises:
+            InputError: the place cannot be written.
+        """
+        ...
+
+    def animation(self, out: Path, found: PictureMap) -> None:
+        """Write an animated .gif of the pictures that move from one model's map to the other's and back.
+
+        Args:
+            out: the file.
+            found: the maps of two models.
+
+        Raises:
+            InputError: the place cannot be written.
+        """
+        ...
+
+
 @runtime_checkable
 class Learner(Protocol):
     """A way to fit a classifier on few labelled vectors."""
@@ -317,3 +447,42 @@ class Learner(Protocol):
     def fit(self, vectors: Float[np.ndarray, "B D"], labels: Int[np.ndarray, " B"], num_classes: int) -> Classifier:
         """Fit; every class 0 to num_classes - 1 occurs at least once in `labels`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class NamedClasses:
+    """Classes that are known by their names too, as a model that reads text sees them.
+
+    Attributes:
+        names: of the classes.
+        vectors: of length 1, what sentences about each class mean to the model.
+        text: the side of the model that reads.
+    """
+
+    names: tuple[str, ...]
+    vectors: Float[np.ndarray, "K D"]
+    text: TextEncoder
+
+
+@runtime_checkable
+class NamedLearner(Protocol):
+    """A way to fit a classifier on few labelled vectors of classes whose names a model can read."""
+
+    def fit_named(
+        self, vectors: Float[np.ndarray, "B D"], labels: Int[np.ndarray, " B"], named: NamedClasses
+    ) -> Classifier:
+        """Fit.
+
+        Args:
+            vectors: of length 1.
+            labels: index into the names; a class may have no example.
+            named: the classes.
+
+        Raises:
+            InputError: the model cannot be learned through in this way.
+        """
+        ...
+
+
+AnyLearner = Annotated[Learner | NamedLearner, "a way to learn from examples"]
+"""Whatever learns from examples, by their classes' names or not."""

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
 from chiasm.core.config import Config
+from chiasm.core.errors import InputError
 from chiasm.core.features import Features
 from chiasm.core.rates import LearningGroup
 from chiasm.core.views import TextSpec, Views, ViewSpec
@@ -122,16 +123,29 @@ class TextTrunk(nn.Module, ABC):
         context_length: most tokens of a text.
         vocab_size: how many different tokens there are.
         looks_back: whether a token's vector depends on it and those before it alone.
+        token_embedding: a vector for each token of the vocabulary.
     """
 
     embed_dim: int
     context_length: int
     vocab_size: int
     looks_back: bool
+    token_embedding: nn.Embedding
 
     @abstractmethod
     def forward(self, tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
         """Encode texts of at most `context_length` tokens, each from 0 to `vocab_size` - 1."""
+
+    def encode(self, vectors: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        """The same of vectors that stand where those of tokens do, so that some of them can be learned.
+
+        Raises:
+            InputError: the trunk takes tokens alone.
+        """
+        del vectors
+        raise InputError(
+            "a text trunk that takes vectors for words", f"{type(self).__name__} takes tokens", "take another model"
+        )
 
 
 class TextTrunkConfig(Config):

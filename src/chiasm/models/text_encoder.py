@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor, nn
@@ -89,3 +91,32 @@ class Texts:
     encoder: TextEncoder
     logit_scale: float
     logit_bias: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TextParts:
+    """What reads text, opened up for whoever learns through it.
+
+    Attributes:
+        encoder: tokens to vectors.
+        tokenizer: texts to tokens.
+        device: where the encoder lies.
+    """
+
+    encoder: TextEncoder
+    tokenizer: tokenizers.Tokenizer
+    device: torch.device
+
+
+@runtime_checkable
+class OpenText(Protocol):
+    """A `core.predictors.TextEncoder` that can be learned through."""
+
+    @property
+    def parts(self) -> TextParts:
+        """What it is made of.
+
+        Raises:
+            InputError: the tokenizer is missing or does not fit.
+        """
+        ...

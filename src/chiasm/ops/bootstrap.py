@@ -6,6 +6,8 @@ Paper: Efron, 1979, "Bootstrap Methods: Another Look at the Jackknife"; the perc
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Shaped
 
@@ -54,12 +56,70 @@ def bootstrap_mean(values: Shaped[np.ndarray, " B"], num_draws: int, seed: int) 
     return Estimate(value=float(numbers.mean()), low=float(low), high=float(high))
 
 
+def bootstrap_means(values: Shaped[np.ndarray, "B _"], num_draws: int, seed: int) -> tuple[Estimate, ...]:
+    """`bootstrap_mean` of each column; all columns are taken over the same resampled sets of pictures.
+
+    Args:
+        values: a row for each picture; at least one.
+        num_draws: resampled sets, at least 1.
+        seed: same seed, same intervals.
+
+    Raises:
+        ValueError: there are no values or num_draws is below 1.
+    """
+    if len(values) == 0 or num_draws < 1:
+        raise ValueError(f"a bootstrap needs values and draws, but has {len(values)} values and {num_draws} draws")
+    numbers = values.astype(np.float64)
+    means = _resampled(numbers, num_draws, seed, lambda drawn: drawn.mean(axis=1))
+    columns = zip(numbers.mean(axis=0).tolist(), *np.quantile(means, (0.025, 0.975), axis=0).tolist(), strict=True)
+    return tuple(Estimate(value=value, low=low, high=high) for value, low, high in columns)
+
+
+def bootstrap_of_sums(
+    values: Shaped[np.ndarray, "B _"],
+    statistic: Callable[[Float[np.ndarray, "S _"]], Float[np.ndarray, " S"]],
+    num_draws: int,
+    seed: int,
+) -> Estimate:
+    """A figure that follows from sums over pictures, with its 95 % interval over resampled sets of pictures.
+
+    A share of questions that are several a picture is the sum of right ones over the sum of all; so is BLEU made of
+    sums. What belongs to one picture is drawn together.
+
+    Args:
+        values: a row for each picture; at least one.
+        statistic: the figure, for each row of sums.
+        num_draws: resampled sets, at least 1.
+        seed: same seed, same interval.
+
+    Raises:
+        ValueError: there are no values or num_draws is below 1.
+    """
+    if len(values) == 0 or num_draws < 1:
+        raise ValueError(f"a bootstrap needs values and draws, but has {len(values)} values and {num_draws} draws")
+    numbers = values.astype(np.float64)
+    figures = statistic(_resampled(numbers, num_draws, seed, lambda drawn: drawn.sum(axis=1)))
+    low, high = np.quantile(figures, (0.025, 0.975))
+    whole = statistic(numbers.sum(axis=0, keepdims=True))
+    return Estimate(value=float(whole[0]), low=float(low), high=float(high))
+
+
 def _resampled_means(values: Float[np.ndarray, " B"], num_draws: int, seed: int) -> Float[np.ndarray, " S"]:
     """Means of `num_draws` sets drawn with replacement, each as long as `values`."""
+    return _resampled(values, num_draws, seed, lambda drawn: drawn.mean(axis=1))
+
+
+def _resampled(
+    values: Float[np.ndarray, "B ..."],
+    num_draws: int,
+    seed: int,
+    summed: Callable[[Float[np.ndarray, "S B ..."]], Float[np.ndarray, "S ..."]],
+) -> Float[np.ndarray, "S ..."]:
+    """What becomes of `num_draws` sets drawn with replacement, each as long as `values`; some of them at a time."""
     generator = stream(seed, "bootstrap")
-    at_once = max(1, _DRAWN_AT_ONCE // len(values))
-    means = [
-        values[generator.integers(len(values), size=(min(at_once, num_draws - done), len(values)))].mean(axis=1)
+    at_once = max(1, _DRAWN_AT_ONCE // values.size)
+    parts = [
+        summed(values[generator.integers(len(values), size=(min(at_once, num_draws - done), len(values)))])
         for done in range(0, num_draws, at_once)
     ]
-    return np.concatenate(means)
+    return np.concatenate(parts)

@@ -25,12 +25,21 @@ def log_odds_gradients(
     Returns:
         The gradients; of the logit itself where no other class is possible.
     """
+    return weights[classes] - rival_shares(logits, classes) @ weights
+
+
+def rival_shares(logits: Float[np.ndarray, "B K"], classes: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B K"]:
+    """How likely each class is among all but one; 0 for that one, and for all where no other is possible.
+
+    Args:
+        logits: of each class for each vector; -inf for a class that cannot be.
+        classes: the class that is left out, for each vector.
+    """
     rivals = logits.astype(np.float64)
     rivals[np.arange(len(rivals)), classes] = -np.inf
     strongest = rivals.max(axis=1, keepdims=True)
     shares = np.exp(rivals - np.where(np.isfinite(strongest), strongest, 0))
-    shares /= shares.sum(axis=1, keepdims=True).clip(min=1e-300)
-    return weights[classes] - shares @ weights
+    return shares / shares.sum(axis=1, keepdims=True).clip(min=1e-300)
 
 
 def through_unit_length(

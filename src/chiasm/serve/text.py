@@ -13,7 +13,7 @@ from torch import Tensor
 from chiasm.core.errors import InputError
 from chiasm.data.tokenizer import Tokenizer
 from chiasm.engine.precision import choose
-from chiasm.models.text_encoder import Texts
+from chiasm.models.text_encoder import TextParts, Texts
 from chiasm.ops.vectors import unit_rows
 from chiasm.serve._cache import FeatureCache
 
@@ -48,6 +48,15 @@ class ServedText:
         self._device = device
         self._autocast = choose("auto", device).precision == "bf16-mixed"
         self._cache = FeatureCache()
+
+    @property
+    def parts(self) -> TextParts:
+        """The encoder, the tokenizer and where they compute, for whoever learns through them.
+
+        Raises:
+            InputError: as of `embed`.
+        """
+        return TextParts(self._encoder, self._tokenizer, self._device)
 
     def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "B D"]:
         """Vectors of length 1 of texts, in their order; a text met before is not encoded again.

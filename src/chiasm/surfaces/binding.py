@@ -16,13 +16,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 from pydantic import Field, create_model
 
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError, UnknownNameError
 from chiasm.core.example import Source, Splits
-from chiasm.core.predictors import Encoder, Explainer, HeatPainter, Learner, PatchPainter
+from chiasm.core.predictors import (
+    Answerer,
+    AnyLearner,
+    Captioner,
+    Encoder,
+    Explainer,
+    HeatPainter,
+    Learner,
+    MapPainter,
+    PatchPainter,
+)
 from chiasm.core.registry import Registry
 from chiasm.data.prompts import ClassNames, Templates, open_names, open_templates
 
@@ -206,6 +217,20 @@ def _open_explainer(word: str) -> Explainer:
     return open_explainer(word)
 
 
+def _open_captioner(word: str) -> Captioner:
+    model = _open_encoder(word)
+    if not isinstance(model, Captioner):
+        raise InputError("a model that captions pictures", f"{word} does not", "name another, or captions in a file")
+    return model
+
+
+def _open_answerer(word: str) -> Answerer:
+    model = _open_encoder(word)
+    if not isinstance(model, Answerer):
+        raise InputError("a model that answers questions", f"{word} does not", "name another, or answers in a file")
+    return model
+
+
 def _open_source(word: str) -> Source:
     from chiasm.data.open import open_source
 
@@ -218,16 +243,26 @@ def _open_splits(word: str) -> Splits:
     return open_splits(word)
 
 
-def _open_learner(word: str) -> Learner:
-    return Registry("chiasm.adapt", "learner").config(word)().build()
+def _open_learner(word: str) -> AnyLearner:
+    name, question, query = word.partition("?")
+    try:
+        settings = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(question)))
+    except ValueError:
+        raise InputError(
+            "settings as name=value", f"{query!r} came in {word}", "write for example coop?epochs=20"
+        ) from None
+    return Registry("chiasm.adapt", "learner").config(name).parse(settings, f"the learner {name}").build()
 
 
 OPENERS: dict[Any, Opener] = {
     Encoder: Opener(_open_encoder),
     Explainer: Opener(_open_explainer),
+    Captioner: Opener(_open_captioner),
+    Answerer: Opener(_open_answerer),
     Source: Opener(_open_source),
     Splits: Opener(_open_splits),
     Learner: Opener(_open_learner, default="logistic"),
+    AnyLearner: Opener(_open_learner, default="logistic"),
     ClassNames: Opener(open_names),
     Templates: Opener(open_templates),
 }
@@ -245,5 +280,11 @@ def _sheets() -> PatchPainter:
     return PatchSheets()
 
 
-TOOLS: dict[Any, Callable[[], Any]] = {HeatPainter: _painter, PatchPainter: _sheets}
+def _maps() -> MapPainter:
+    from chiasm.report.maps import MapPages
+
+    return MapPages()
+
+
+TOOLS: dict[Any, Callable[[], Any]] = {HeatPainter: _painter, PatchPainter: _sheets, MapPainter: _maps}
 """Parts of which there is one kind, so that no word asks for them; made when the function is called."""

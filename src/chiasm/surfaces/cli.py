@@ -32,6 +32,7 @@ GROUPS = {
     "train": (Registry("chiasm.recipes", "recipe"), "Train a trunk on your pictures; one command per recipe."),
     "evaluate": (Registry("chiasm.evaluate", "evaluation"), "Measure a model, with intervals."),
     "compress": (Registry("chiasm.compress", "way to compress"), "Make a model smaller."),
+    "prompts": (Registry("chiasm.surfaces.prompts", "command"), "What to say about classes to a model that reads."),
     "models": (Registry("chiasm.surfaces.models", "command"), "What models there are."),
 }
 TASKS = Registry("chiasm.tasks", "task")

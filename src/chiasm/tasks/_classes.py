@@ -1,4 +1,4 @@
-"""The three ways to know classes: names in words, examples of each, or what a model was trained to tell apart."""
+"""The ways to know classes: names in words, examples of each, both, or what a model was trained to tell apart."""
 
 from __future__ import annotations
 
@@ -11,17 +11,27 @@ from jaxtyping import Float, Int
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Subset
-from chiasm.core.predictors import Classifier, Embeddings, Encoder, Learner, OwnClasses, TextEncoder
+from chiasm.core.predictors import (
+    AnyLearner,
+    Classifier,
+    Embeddings,
+    Encoder,
+    Learner,
+    NamedClasses,
+    NamedLearner,
+    OwnClasses,
+    TextEncoder,
+)
 from chiasm.core.seeds import stream
 from chiasm.data.prompts import ClassNames, Templates, check_names, check_templates, prompts
-from chiasm.ops.labels import rank_in_class
+from chiasm.ops.labels import match_names, rank_in_class, relabel
 from chiasm.ops.log_odds import through_unit_length
 from chiasm.ops.zero_shot import SigmoidOfCosines, SoftmaxOfCosines, class_vectors
 
 # Sentences embedded at once: 8,192 vectors of 1,024 numbers are 32 MB.
 _PROMPTS_AT_ONCE = 8192
 
-Origin = Literal["labels", "examples", "model"]
+Origin = Literal["labels", "examples", "labels and examples", "model"]
 Probabilities = Callable[[Embeddings], Float[np.ndarray, "B K"]]
 Gradients = Callable[[Embeddings, Int[np.ndarray, " B"]], Float[np.ndarray, "B D"]]
 
@@ -73,22 +83,25 @@ def from_labels(model: Encoder, labels: ClassNames, templates: Templates, least:
         raise InputError(
             "at least two classes to choose from", f"only {', '.join(names)} came", "name another class too"
         )
-    vectors = _describe(text, names, templates)
+    vectors = describe(text, names, templates)
     if text.logit_bias is None:
         return Known("labels", names, *_of_units(SoftmaxOfCosines(vectors, text.logit_scale)), vectors=vectors)
     classifier = SigmoidOfCosines(vectors, text.logit_scale, text.logit_bias)
     return Known("labels", names, *_of_units(classifier), independent=True, vectors=vectors)
 
 
-def from_examples(model: Encoder, examples: Source, learner: Learner | None, shots: int | None, seed: int) -> Known:
+def from_examples(model: Encoder, examples: Source, learner: AnyLearner | None, shots: int | None, seed: int) -> Known:
     """Classes known by examples: a classifier is fitted on their vectors.
 
     Raises:
-        InputError: the examples have no classes or a class without a readable picture, or a number is out of range.
+        InputError: the examples have no classes or a class without a readable picture, the learner needs names too, or
+            a number is out of range.
         TooManyBrokenError: more of the pictures are broken than is tolerated.
     """
     if learner is None:
         raise InputError("a learner for the examples", "none came", "pass one of chiasm.adapt, logistic for instance")
+    if not isinstance(learner, Learner):
+        raise InputError("a learner that needs no names", "this one reads them", "take logistic or centroid")
     known = model.embed(_draw(examples, shots, seed))
     counts = _count(known.labels, examples, "a readable example")
     classifier = learner.fit(known.vectors, known.labels, len(examples.classes))
@@ -99,6 +112,62 @@ def from_examples(model: Encoder, examples: Source, learner: Learner | None, sho
         num_examples=dict(zip(examples.classes, counts.tolist(), strict=True)),
         learnt=frozenset(known.keys),
         skipped=known.skipped,
+    )
+
+
+def from_both(
+    model: Encoder,
+    labels: ClassNames | None,
+    templates: Templates,
+    examples: Source,
+    learner: NamedLearner,
+    shots: int | None,
+    seed: int,
+) -> Known:
+    """Classes known by their names and by examples: what the names mean to the model is refined on the examples.
+
+    Args:
+        model: the encoder.
+        labels: names; those of the examples' classes if not given. There may be more of them than have examples.
+        templates: sentences around each name.
+        examples: pictures with classes.
+        learner: what makes one classifier of both.
+        shots: examples of each class to use, drawn by `seed`.
+        seed: draws the shots.
+
+    Raises:
+        InputError: the model reads no text, there are fewer than two classes, a class of the examples is not among the
+            names or has no readable picture, or a number is out of range.
+        TooManyBrokenError: more of the pictures are broken than is tolerated.
+    """
+    text = reader(model, "take a learner that needs no names, such as logistic")
+    drawn = _draw(examples, shots, seed)
+    names = check_names(examples.classes if labels is None else labels, "labels")
+    if len(names) < 2:
+        raise InputError(
+            "at least two classes to choose from", f"only {', '.join(names)} came", "name another class too"
+        )
+    templates = check_templates(templates, "templates")
+    own = match_names(examples.classes, names)
+    foreign = [name for name, match in zip(examples.classes, own, strict=True) if match not in names]
+    if foreign:
+        raise InputError(
+            f"the classes of {examples.name} among the labels", f"{foreign[0]!r} is not", "name it, or leave labels out"
+        )
+    known = model.embed(drawn)
+    _count(known.labels, examples, "a readable example")
+    numbers = relabel(known.labels, own, names)
+    vectors = describe(text, names, templates)
+    classifier = learner.fit_named(known.vectors, numbers, NamedClasses(names, vectors, text))
+    counts = np.bincount(numbers, minlength=len(names)).tolist()
+    return Known(
+        "labels and examples",
+        names,
+        *_of_units(classifier),
+        num_examples=dict(zip(names, counts, strict=True)),
+        learnt=frozenset(known.keys),
+        skipped=known.skipped,
+        vectors=vectors,
     )
 
 
@@ -149,7 +218,7 @@ def _of_lengths(own: OwnClasses) -> tuple[Probabilities, Gradients]:
     return lambda asked: own.probabilities(whole(asked)), lambda asked, classes: own.gradients(whole(asked), classes)
 
 
-def _describe(text: TextEncoder, names: Sequence[str], templates: Templates) -> Float[np.ndarray, "K D"]:
+def describe(text: TextEncoder, names: Sequence[str], templates: Templates) -> Float[np.ndarray, "K D"]:
     """One vector per class, the mean over its sentences; some classes at a time, since 80 sentences each are many."""
     step = max(_PROMPTS_AT_ONCE // len(templates), 1)
     parts = []

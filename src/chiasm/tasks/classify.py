@@ -13,11 +13,11 @@ from jaxtyping import Bool, Float, Int
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source
-from chiasm.core.predictors import Embeddings, Encoder, Learner, Record
+from chiasm.core.predictors import AnyLearner, Embeddings, Encoder, NamedLearner, Record
 from chiasm.data.prompts import PLAIN, ClassNames, Templates
 from chiasm.ops.bootstrap import Estimate, bootstrap_mean
 from chiasm.ops.labels import match_names, relabel
-from chiasm.tasks._classes import Known, Origin, from_examples, from_labels, from_model
+from chiasm.tasks._classes import Known, Origin, from_both, from_examples, from_labels, from_model
 from chiasm.tasks._places import check_suffix
 from chiasm.tasks._table import ROW_WRITERS, write_rows
 
@@ -51,7 +51,8 @@ class Classified(Record):
     Attributes:
         model: name of the model.
         data: name of the source that was classified.
-        classes_from: what the classes are known from: "labels" (names in words), "examples" or the "model" itself.
+        classes_from: what the classes are known from: "labels" (names in words), "examples", "labels and examples" or
+            the "model" itself.
         independent: True where each class was judged on its own (a model trained with a sigmoid, as SigLIP is): the
             probabilities of a picture need not sum to 1, and all of them may be small. False where one of the classes
             was taken to be right.
@@ -91,7 +92,7 @@ def classify(
     labels: ClassNames | None = None,
     examples: Source | None = None,
     templates: Templates | None = None,
-    learner: Learner | None = None,
+    learner: AnyLearner | None = None,
     shots: int | None = None,
     top: int | None = None,
     seed: int = 0,
@@ -101,7 +102,8 @@ def classify(
     """Name the class of each picture: by names in words, after a few examples of each, or as the model was trained to.
 
     The classes are known by their names (`labels`, to a model that reads text), by examples of each (`examples`, to any
-    model), or they are those that the model was trained to tell apart (neither).
+    model), or they are those that the model was trained to tell apart (neither). Some learners (`tip-adapter`,
+    `tip-adapter-f`, `coop`) take names and examples together.
 
     Args:
         model: the encoder.
@@ -111,7 +113,9 @@ def classify(
         templates: sentences around each name, over which the model's answer is averaged: `plain` ("a photo of a {}.",
             meant when none are given), `simple` (7), `imagenet` (80), a file with one per line, or one sentence with {}
             where the name goes.
-        learner: how to learn from the examples.
+        learner: how to learn from the examples: `logistic`, `centroid`; with names of the classes, which are those of
+            the examples unless labels came, `tip-adapter`, `tip-adapter-f`, `coop`. Settings stand behind a question
+            mark (`coop?epochs=20&words=a photo of a`).
         shots: how many examples of each class to use, drawn by `seed`; all when not given.
         top: tell so many of the most probable classes of each picture, and how often the right one is among them.
         seed: draws the shots and the resampled pictures of the interval.
@@ -119,22 +123,16 @@ def classify(
         out: write the predictions to this .csv or .parquet file instead of returning them.
 
     Raises:
-        InputError: labels and examples both came; neither did and the model has no classes of its own; labels came for
-            a model that reads no text; the examples have no classes or a class without a readable picture; or an option
-            is out of range or belongs to another of the three ways.
+        InputError: labels and examples both came, and the learner does not take both; neither did and the model has no
+            classes of its own; labels came for a model that reads no text; the examples have no classes or a class
+            without a readable picture; or an option is out of range or belongs to another of the ways.
         TooManyBrokenError: more of the pictures are broken than is tolerated.
     """
     if out is not None:
         check_suffix(out, tuple(ROW_WRITERS))
     _check_at_least_one(bootstrap, "bootstrap draw", "1000 is usual")
     _check_at_least_one(top, "class to tell", "5 is usual")
-    _check_one_way(labels, examples, templates, shots)
-    if labels is not None:
-        known = from_labels(model, labels, PLAIN if templates is None else templates)
-    elif examples is not None:
-        known = from_examples(model, examples, learner, shots, seed)
-    else:
-        known = from_model(model, data)
+    known = _known(model, data, labels, examples, templates, learner, shots, seed)
     asked = model.embed(data)
     answers = _answers(asked, known)
     is_new = np.array([key not in known.learnt for key in asked.keys], dtype=bool)
@@ -148,7 +146,7 @@ def classify(
         classes_from=known.origin,
         independent=known.independent,
         examples=None if examples is None else examples.name,
-        num_templates=len(PLAIN if templates is None else templates) if labels is not None else 0,
+        num_templates=0 if known.vectors is None else len(PLAIN if templates is None else templates),
         num_examples=known.num_examples,
         num_predicted=_tally(predictions, known.classes),
         accuracy=_share(answers.is_right[is_scored, :1], bootstrap, seed),
@@ -165,16 +163,34 @@ def _check_at_least_one(number: int | None, what: str, do: str) -> None:
         raise InputError(f"at least one {what}", f"{number} came", do)
 
 
-def _check_one_way(
-    labels: ClassNames | None, examples: Source | None, templates: Templates | None, shots: int | None
-) -> None:
-    """Refuse two ways of knowing the classes at once, and options of a way that is not taken."""
-    if labels is not None and examples is not None:
-        raise InputError("labels or examples", "both came", "leave one out: each of them says what the classes are")
-    if labels is None and templates is not None:
-        raise InputError("labels for the templates", "templates came alone", "give labels, or leave templates out")
+def _known(
+    model: Encoder,
+    data: Source,
+    labels: ClassNames | None,
+    examples: Source | None,
+    templates: Templates | None,
+    learner: AnyLearner | None,
+    shots: int | None,
+    seed: int,
+) -> Known:
+    """The classes, by whichever way they are known.
+
+    Raises:
+        InputError: two ways came that do not go together, or options of a way that is not taken.
+    """
     if examples is None and shots is not None:
         raise InputError("examples to draw shots from", "shots came alone", "give examples, or leave shots out")
+    sentences = PLAIN if templates is None else templates
+    if examples is not None and isinstance(learner, NamedLearner):
+        return from_both(model, labels, sentences, examples, learner, shots, seed)
+    if labels is not None and examples is not None:
+        do = "leave one out: each of them says what the classes are; or take a learner of both, such as tip-adapter"
+        raise InputError("labels or examples", "both came", do)
+    if labels is None and templates is not None:
+        raise InputError("labels for the templates", "templates came alone", "give labels, or leave templates out")
+    if labels is not None:
+        return from_labels(model, labels, sentences)
+    return from_model(model, data) if examples is None else from_examples(model, examples, learner, shots, seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,10 +63,18 @@ class TextTransformer(TextTrunk):
         Raises:
             ValueError: there are more tokens.
         """
-        first, length = arrangement.first, arrangement.first + tokens.shape[1]
+        return self.encode(self.token_embedding(tokens), arrangement)
+
+    def encode(self, vectors: Float[Tensor, "B T D"], arrangement: Arrangement = SEPARATE) -> Float[Tensor, "B T D"]:
+        """The same of vectors that stand where those of tokens do, positions not yet added; some may be learned.
+
+        Raises:
+            ValueError: there are more than `context_length`.
+        """
+        first, length = arrangement.first, arrangement.first + vectors.shape[1]
         if length > self.context_length:
             raise ValueError(f"texts must be at most {self.context_length} tokens long, but {length} came")
-        vectors = self.token_embedding(tokens) + self.positions[first:length]
+        vectors = vectors + self.positions[first:length]
         for block in self.blocks:
             vectors = block(vectors, arrangement)
         return self.norm(vectors)

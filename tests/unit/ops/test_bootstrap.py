@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chiasm.ops import bootstrap
-from chiasm.ops.bootstrap import bootstrap_mean
+from chiasm.ops.bootstrap import bootstrap_mean, bootstrap_means, bootstrap_of_sums
 
 
 def test_interval_covers_the_true_rate_about_as_often_as_it_says() -> None:
@@ -49,6 +49,36 @@ def test_pairing_shows_a_difference_that_separate_intervals_hide() -> None:
     paired = bootstrap_mean(better.astype(float) - worse.astype(float), 1000, 0)
     assert second.high > first.low
     assert paired.low > 0
+
+
+def test_a_share_of_what_pictures_have_several_of_is_drawn_by_picture() -> None:
+    """Five questions a picture that are all right or all wrong are no more evidence than one."""
+    right = (np.arange(60) % 3 == 0).astype(float)
+    clustered = np.stack([5 * right, np.full(60, 5.0)], axis=1)
+    found = bootstrap_of_sums(clustered, lambda sums: sums[:, 0] / sums[:, 1], 500, seed=0)
+    single = bootstrap_mean(right, 500, seed=0)
+    assert (found.value, found.low, found.high) == pytest.approx((single.value, single.low, single.high))
+
+
+def test_columns_are_taken_over_the_same_sets() -> None:
+    values = np.random.default_rng(0).normal(size=(40, 2))
+    values = np.concatenate([values, values[:, :1] - values[:, 1:]], axis=1)
+    found = bootstrap_means(values, 200, seed=1)
+    for column, estimate in zip(values.T, found, strict=True):
+        single = bootstrap_mean(column, 200, seed=1)
+        assert (estimate.value, estimate.low, estimate.high) == pytest.approx((single.value, single.low, single.high))
+    with pytest.raises(ValueError, match="needs values and draws"):
+        bootstrap_means(values, 0, 0)
+
+
+def test_blocks_do_not_change_what_is_measured_of_sums(monkeypatch) -> None:
+    rows = np.random.default_rng(0).random((50, 3))
+    whole = bootstrap_of_sums(rows, lambda sums: sums[:, 0] / sums.sum(axis=1), 40, seed=3)
+    monkeypatch.setattr(bootstrap, "_DRAWN_AT_ONCE", 700)
+    assert bootstrap_of_sums(rows, lambda sums: sums[:, 0] / sums.sum(axis=1), 40, seed=3) == whole
+    assert whole.low < whole.value < whole.high
+    with pytest.raises(ValueError, match="needs values and draws"):
+        bootstrap_of_sums(rows[:0], lambda sums: sums[:, 0], 10, 0)
 
 
 def test_one_picture_has_an_interval_of_no_width() -> None:

@@ -16,6 +16,7 @@ from chiasm.core.predictors import Encoder, TextEncoder
 from chiasm.data.open import open_source
 from chiasm.models import dual_encoder, encoder, text_encoder
 from chiasm.models._store import save_model
+from chiasm.models.text_encoder import OpenText
 from chiasm.serve.encoder import PictureEncoder, open_encoder, untrained_encoder
 from chiasm.serve.text import ServedText
 from chiasm.trunks import text, vit
@@ -65,6 +66,14 @@ def test_vectors_are_those_of_the_model_in_order(model, vocabulary):
     # In bfloat16 where the processor has it.
     assert np.abs(found - expected).max() < 2e-2
     assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+
+
+def test_it_can_be_learned_through(model, vocabulary):
+    side = served(model, vocabulary)
+    assert isinstance(side, OpenText)
+    found = side.parts
+    assert found.encoder is model.text_encoder
+    assert torch.equal(found.tokenizer(TEXTS), model.text_encoder.tokenizer(vocabulary)(TEXTS))
 
 
 def test_a_text_is_encoded_once_and_no_longer_than_needed(model, vocabulary):

@@ -12,12 +12,14 @@ from drawn import draw_pictures
 from pydantic import ValidationError
 from rich.console import Console
 
-from chiasm.core.errors import UnknownNameError
+from chiasm.core.errors import InputError, UnknownNameError
 from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import HeatPainter, Learner, Record
 from chiasm.data.prompts import ClassNames, Templates
 from chiasm.engine.events import Listener, ProbeEvent, StepEvent
 from chiasm.engine.settings import Settings
+from chiasm.evaluate.captions import captions
+from chiasm.evaluate.vqa import vqa
 from chiasm.surfaces.binding import bind, takes
 from chiasm.surfaces.progress import LiveProgress
 from chiasm.surfaces.show import SHOWN_ROWS, show
@@ -90,6 +92,26 @@ def test_parts_become_words_and_are_opened(tmp_path):
     assert bound(str(folder), tmp_path)[3] is None
     with pytest.raises(UnknownNameError, match="did you mean 'centroid'"):
         bound(str(folder), tmp_path, "centriod")
+
+
+def test_settings_of_a_learner_stand_behind_its_name(tmp_path):
+    folder = draw_pictures(tmp_path / "pictures", 5)
+    bound = bind(a_task, {Sequence[Listener]: ()})
+    _, learner, *_ = bound(str(folder), tmp_path, "centroid?temperature=0.5")
+    assert learner.temperature == 0.5
+    with pytest.raises(InputError, match="only known keys in the learner centroid, but 'temprature' is not one"):
+        bound(str(folder), tmp_path, "centroid?temprature=0.5")
+    with pytest.raises(InputError, match="settings as name=value, but 'temperature' came"):
+        bound(str(folder), tmp_path, "centroid?temperature")
+
+
+def test_what_neither_captions_nor_answers_is_told(tmp_path):
+    bound = bind(captions, {})
+    folder = draw_pictures(tmp_path / "pictures", 5)
+    with pytest.raises(InputError, match="a model that captions pictures, but raw-pixels does not"):
+        bound("raw-pixels", data=str(folder))
+    with pytest.raises(InputError, match="a model that answers questions, but raw-pixels does not"):
+        bind(vqa, {})("raw-pixels", data=str(folder))
 
 
 def a_drawing_task(painter: HeatPainter, out: Path) -> HeatPainter:

@@ -48,6 +48,17 @@ def test_the_gradient_is_that_of_written_out_attention():
     torch.testing.assert_close(one, other)
 
 
+def test_vectors_may_stand_in_for_tokens():
+    trunk = small()
+    vectors = trunk.token_embedding(TOKENS).detach().requires_grad_()
+    found = trunk.encode(vectors)
+    torch.testing.assert_close(found, trunk(TOKENS))
+    (gradient,) = torch.autograd.grad(found[:, -1, 0].sum(), vectors)
+    assert (gradient.abs().amax(dim=2) > 0).all()
+    with pytest.raises(ValueError, match="at most 8 tokens long, but 9 came"):
+        trunk.encode(torch.zeros(1, 9, 16, dtype=torch.float64))
+
+
 def test_order_matters_and_each_text_is_on_its_own():
     trunk = small(looks_back=False)
     assert not torch.allclose(trunk(TOKENS)[:, 0], trunk(TOKENS[:, [0, 2, 1, 3, 4, 5, 6, 7]])[:, 0])

@@ -35,8 +35,14 @@ _SHARPNESS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
-    """Points that look alike on the map."""
+class Group:
+    """Points that look alike on the map.
+
+    Attributes:
+        name: of the class, or of what has none of its own.
+        members: the points.
+        colour, shape: of their marks.
+    """
 
     name: str
     members: Int[np.ndarray, " _"]
@@ -78,7 +84,7 @@ def scatter_map(
         raise InputError("a label (and a name, if any) for each of the points", came, "give one for each")
     if not np.isfinite(points).all():
         raise InputError("finite places on a map", "some are not", "leave these points out")
-    groups = _groups(labels, classes)
+    groups = groups_of(labels, classes)
     num_columns = max(1, min(len(groups), width_px // _LEGEND_COLUMN_PX))
     height_px = _map_height_px(points, width_px) + _LEGEND_ROW_PX * -(-len(groups) // num_columns)
     with canvas(width_px, height_px) as figure:
@@ -146,14 +152,14 @@ def representatives(
     return np.array(chosen, dtype=np.int64)
 
 
-def _groups(labels: Int[np.ndarray, " S"], classes: Sequence[str]) -> list[_Group]:
+def groups_of(labels: Int[np.ndarray, " S"], classes: Sequence[str]) -> list[Group]:
     """Classes from the most frequent one, then what shares the grey."""
     present, counts = np.unique(labels[labels >= 0], return_counts=True)
     ordered = present[np.argsort(-counts, kind="stable")].tolist()
     shown, others = ordered[:_MAX_SHOWN_CLASSES], ordered[_MAX_SHOWN_CLASSES:]
     num_colours = len(palette.SERIES)
     groups = [
-        _Group(
+        Group(
             elided(classes[int(label)], _MAX_LEGEND_CHARACTERS),
             np.flatnonzero(labels == label),
             palette.SERIES[rank % num_colours],
@@ -164,7 +170,7 @@ def _groups(labels: Int[np.ndarray, " S"], classes: Sequence[str]) -> list[_Grou
     rest = np.flatnonzero(np.isin(labels, others) | (labels < 0))
     if len(rest):
         names = [f"{len(others)} more classes"] * bool(others) + ["no class"] * bool((labels < 0).any())
-        groups.append(_Group(", ".join(names), rest, palette.MUTED, "o"))
+        groups.append(Group(", ".join(names), rest, palette.MUTED, "o"))
     return groups
 
 
@@ -173,7 +179,7 @@ def _legend_name(name: str) -> str:
     return f"\u2060{name}" if name.startswith("_") else name
 
 
-def _scattered(axes: Axes, group: _Group, points: Float[np.ndarray, "S 2"]) -> Artist:
+def _scattered(axes: Axes, group: Group, points: Float[np.ndarray, "S 2"]) -> Artist:
     return axes.scatter(
         points[group.members, 0],
         points[group.members, 1],
@@ -219,6 +225,6 @@ def _thumbnail(
     return [image, ElementTree.Element("rect", {**place, "rx": "2", "style": stroke, "pointer-events": "none"})]
 
 
-def _told(groups: Sequence[_Group], num_points: int) -> str:
+def _told(groups: Sequence[Group], num_points: int) -> str:
     listed = ", ".join(f"{group.name} ({len(group.members)})" for group in groups)
     return f"Map of {num_points} points in two dimensions; points near each other are alike. Shown: {listed}."

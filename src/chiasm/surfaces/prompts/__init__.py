@@ -1,0 +1,1 @@
+"""Sentences about classes; one file per command."""
