@@ -28,13 +28,16 @@ class Notes:
         self.animations.append(out)
 
 
+def test_speaks_the_contract() -> None:
+    assert isinstance(MapPages(), MapPainter)
+
+
 @pytest.fixture
 def painter() -> Notes:
     return Notes()
 
 
 def test_every_picture_has_its_place_class_and_pixels(encoder, folder, colours, painter, tmp_path) -> None:
-    assert isinstance(painter, MapPainter)
     record = draw_map(encoder, folder(colours), tmp_path / "m.html", painter, method="pca")
     ((out, found, title, note),) = painter.pages
     assert out == tmp_path / "m.html"
@@ -91,7 +94,7 @@ def test_page_and_animation_are_drawn(encoder, encoder_named, folder, colours, t
     assert "&lt;other&gt;" in text
     assert "<other>" not in text
     assert text.count("data-places") == 2
-    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "://" not in text.replace("http://www.w3.org/2000/svg", "")
     with Image.open(gif) as frames:
         assert getattr(frames, "n_frames", 1) > 10
         first = np.asarray(frames.convert("RGB"))
