@@ -13,11 +13,11 @@ from torch import distributed
 
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError
+from chiasm.core.marks import END, MARKS, PADDING, START
 from chiasm.core.protocols import Objective, ObjectiveConfig, TrunkConfig
 from chiasm.core.seeds import stream
 from chiasm.core.views import Texts, TextSpec, Views
 from chiasm.data.augment import masks
-from chiasm.data.vocabulary import END, MARKS, PADDING, START
 from chiasm.engine.budget import Steps
 from chiasm.engine.loop import Engine, Outcome
 from chiasm.engine.processes import Processes

@@ -7,7 +7,7 @@ tasks and evaluations are written against them, so that they need no PyTorch and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, UInt8
 from pydantic import BaseModel, ConfigDict
 
 from chiasm.core.example import Source
+from chiasm.core.manner import Manner
 
 
 class Record(BaseModel):
@@ -127,10 +128,12 @@ class Captions:
     Attributes:
         texts: the sentence about each picture, by its key; a picture may be missing.
         skipped: keys of the pictures that could not be read, with the reason.
+        certainty: the mean probability of a token of each sentence, by the picture's key; empty where nobody knows.
     """
 
     texts: Mapping[str, str]
     skipped: tuple[tuple[str, str], ...] = ()
+    certainty: Mapping[str, float] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -147,8 +150,13 @@ class Captioner(Protocol):
     @property
     def fingerprint(self) -> str: ...
 
-    def caption(self, source: Source) -> Captions:
+    def caption(self, source: Source, manner: Manner | None = None, beginning: str = "") -> Captions:
         """One sentence about each readable picture of a source.
+
+        Args:
+            source: the pictures.
+            manner: how to write; its own way unless given.
+            beginning: words that every sentence goes on from.
 
         Raises:
             TooManyBrokenError: more of the source is broken than is tolerated.
@@ -163,10 +171,14 @@ class Answers:
     Attributes:
         texts: the answers by picture and question; a pair may be missing.
         skipped: keys of the pictures that could not be read, with the reason.
+        certainty: of each answer: the mean probability of a token, or that of the choice; empty where nobody knows.
+        ranked: probability of each choice, by picture and question; empty where there were no choices.
     """
 
     texts: Mapping[tuple[str, str], str]
     skipped: tuple[tuple[str, str], ...] = ()
+    certainty: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    ranked: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -183,13 +195,20 @@ class Answerer(Protocol):
     @property
     def fingerprint(self) -> str: ...
 
-    def answer(self, source: Source, questions: Mapping[str, Sequence[str]], choices: Sequence[str] = ()) -> Answers:
+    def answer(
+        self,
+        source: Source,
+        questions: Mapping[str, Sequence[str]],
+        choices: Sequence[str] = (),
+        manner: Manner | None = None,
+    ) -> Answers:
         """Answers to all questions about the readable pictures of a source.
 
         Args:
             source: the pictures.
             questions: what is asked about each picture, by its key; a picture without any need not be read.
             choices: the answers to choose from, whichever the question; empty to answer freely.
+            manner: how to write a free answer; its own way unless given.
 
         Raises:
             InputError: it cannot answer freely, or cannot choose.

@@ -10,9 +10,9 @@ import torch
 
 from chiasm.core.errors import BrokenPictureError
 from chiasm.core.example import Example
+from chiasm.core.marks import ANSWER, END, START
 from chiasm.core.views import Texts, TextSpec
 from chiasm.data.tokenizer import Tokenizer
-from chiasm.data.vocabulary import ANSWER, END, START
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-PADDING, START, END, ANSWER = MARKS = ("[PAD]", "[START]", "[END]", "[ANSWER]")
-"""Tokens that mean no words; their numbers are their places here."""
+from chiasm.core.marks import END, MARKS, START
 
 
 def learn_vocabulary(texts: Iterable[str], size: int) -> str:

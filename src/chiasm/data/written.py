@@ -25,6 +25,7 @@ from chiasm.core.config import explain
 from chiasm.core.errors import InputError
 from chiasm.core.example import QuestionAnswer, Source
 from chiasm.core.files import read_json, read_text
+from chiasm.core.manner import OWN_WAY, Manner
 from chiasm.core.predictors import Answers, Captions
 
 
@@ -68,12 +69,13 @@ class WrittenCaptions:
         self._texts = {line.key: line.text for line in lines}
         _check_once([line.key for line in lines], path)
 
-    def caption(self, source: Source) -> Captions:
+    def caption(self, source: Source, manner: Manner | None = None, beginning: str = "") -> Captions:
         """The captions of the source's pictures.
 
         Raises:
-            InputError: the file has none of them.
+            InputError: the file has none of them, or they were to be written in another way than they are.
         """
+        _check_written(self.name, manner, beginning)
         keys = _keys(source)
         found = {key: text for key, text in self._texts.items() if key in keys}
         _check_some(found, self._texts, source, self.name)
@@ -97,18 +99,36 @@ class WrittenAnswers:
         self._texts = {(line.key, line.question): line.text for line in lines}
         _check_once([f"{line.key}: {line.question}" for line in lines], path)
 
-    def answer(self, source: Source, questions: Mapping[str, Sequence[str]], choices: Sequence[str] = ()) -> Answers:
+    def answer(
+        self,
+        source: Source,
+        questions: Mapping[str, Sequence[str]],
+        choices: Sequence[str] = (),
+        manner: Manner | None = None,
+    ) -> Answers:
         """The answers to the questions that are asked.
 
         Raises:
-            InputError: the file has none of them, or there are choices, which it cannot make.
+            InputError: the file has none of them, there are choices, which it cannot make, or the answers were to be
+                written in another way than they are.
         """
+        _check_written(self.name, manner)
         if choices:
             raise InputError("answers without choices", f"{self.name} is written already", "leave the choices out")
         asked = {(key, question) for key, several in questions.items() for question in several}
         found = {pair: text for pair, text in self._texts.items() if pair in asked}
         _check_some(found, [key for key, _ in self._texts], source, self.name)
         return Answers(found)
+
+
+def _check_written(name: str, manner: Manner | None, beginning: str = "") -> None:
+    """Refuse to write anew.
+
+    Raises:
+        InputError: a way of writing, or a beginning, was asked for.
+    """
+    if beginning or (manner not in (None, OWN_WAY)):
+        raise InputError("texts as they are", f"{name} is written already", "leave the way of writing out")
 
 
 def read_questions(path: Path) -> dict[str, tuple[QuestionAnswer, ...]]:

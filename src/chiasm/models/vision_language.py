@@ -20,10 +20,10 @@ from torch import Tensor
 
 from chiasm.core.config import Config as BaseConfig
 from chiasm.core.features import Features
+from chiasm.core.marks import END, MARKS
 from chiasm.data import tokenizer as tokenizers
 from chiasm.data.texts import answer_beginning, caption_beginning
 from chiasm.data.tokenizer import Tokenizer
-from chiasm.data.vocabulary import END, MARKS
 from chiasm.heads import writer as writers
 from chiasm.models import dual_encoder, encoder, text_encoder
 from chiasm.models.encoder import PictureModel
@@ -86,6 +86,7 @@ class PictureWriting(Writing[Features]):
     """
 
     answers = True
+    gives_vectors = True
 
     def __init__(self, pictures: encoder.Encoder, writes: writers.Writer) -> None:
         self._pictures = pictures

@@ -36,7 +36,13 @@ class Draft(NamedTuple):
 
 
 class Seeing(ABC, Generic[SeenT]):
-    """What all sides of a model share that look at pictures while they read or write."""
+    """What all sides of a model share that look at pictures while they read or write.
+
+    Attributes:
+        gives_vectors: whether the encoder's vectors of pictures can be made of what was seen of them.
+    """
+
+    gives_vectors: bool = False
 
     @abstractmethod
     def tokenizer(self, vocabulary: str) -> Tokenizer:
@@ -57,10 +63,9 @@ class Seeing(ABC, Generic[SeenT]):
     def some(self, seen: SeenT, rows: Int64[Tensor, " _"]) -> SeenT:
         """The same of some of the pictures, in that order."""
 
-    def vectors(self, seen: SeenT) -> Float[Tensor, "B D"] | None:
-        """What the model's encoder would make of the same pictures; None where what was seen does not tell that."""
-        del seen
-        return None
+    def vectors(self, seen: SeenT) -> Float[Tensor, "B D"]:
+        """What the model's encoder would make of the same pictures; not called unless `gives_vectors`."""
+        raise TypeError(f"{type(self).__name__} does not keep what the vectors are made of")
 
 
 class Writing(Seeing[SeenT]):

@@ -35,6 +35,10 @@ class SmallText(text_trunks.Config):
     depth: int = Field(default=4, gt=0)
     num_heads: int = Field(default=4, gt=0)
 
+    def plain(self) -> text_trunks.Config:
+        """The same as settings of the family, as a model keeps them."""
+        return text_trunks.Config.model_validate(self.model_dump(exclude={"family"}))
+
 
 class Contrastive(ObjectiveConfig):
     """What both have as settings.
@@ -75,7 +79,7 @@ class PicturesAndTexts(Objective):
         self.projection = nn.Linear(self.pool.out_dim, settings.embed_dim, bias=False)
         nn.init.normal_(self.projection.weight, std=self.pool.out_dim**-0.5)
         self.text_encoder = text_encoder.Config(
-            trunk=settings.text, pool=text_pool, projection=settings.embed_dim
+            trunk=settings.text.plain(), pool=text_pool, projection=settings.embed_dim
         ).build()
         self.logit_scale = nn.Parameter(torch.tensor(scale).log())
         self.settings = settings

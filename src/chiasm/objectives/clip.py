@@ -14,8 +14,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from chiasm.core.marks import END, MARKS
 from chiasm.core.protocols import Trunk
-from chiasm.data.vocabulary import END, MARKS
 from chiasm.heads.text_pool import ByEndToken
 from chiasm.losses.clip import clip_loss
 from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts

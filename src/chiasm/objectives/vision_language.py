@@ -15,9 +15,9 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from chiasm.core.errors import InputError
+from chiasm.core.marks import END, MARKS
 from chiasm.core.protocols import Losses, Trunk
 from chiasm.core.views import TextSpec, Views
-from chiasm.data.vocabulary import END, MARKS
 from chiasm.heads import writer as writers
 from chiasm.heads.text_pool import ByEndToken
 from chiasm.losses.clip import clip_loss

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ from chiasm.models.encoder import PictureModel
 from chiasm.ops.log_odds import log_odds_gradients
 from chiasm.ops.vectors import unit_rows
 from chiasm.serve._cache import FeatureCache
+from chiasm.serve._sight import Sight
 from chiasm.serve.text import ServedText, no_vocabulary
 from chiasm.weights.find import find
 
@@ -64,6 +67,9 @@ class PictureEncoder:
         self._device = device
         self._autocast = choose("auto", device).precision == "bf16-mixed"
         self._cache = FeatureCache()
+        writing = self._model.writing
+        self._sight = None if writing is None else Sight(writing, device)
+        self.vocabulary = vocabulary
         texts = self._model.texts
         self.text = None if texts is None else ServedText(texts, name, vocabulary, device)
 
@@ -95,13 +101,10 @@ class PictureEncoder:
             TooManyBrokenError: more of the source is broken than is tolerated.
         """
         skipped = Skipped()
-        fit = self._encoder.fit
-        size_px = fit.side_px(self._encoder.trunk.image_size)
-        loader = PictureLoader(source, size_px, self._batch_size(size_px), skipped, fit)
         found: list[np.ndarray] = []
         keys: list[str] = []
         labels: list[np.ndarray] = []
-        for batch in loader:
+        for batch in self.batches(source, skipped):
             found.append(self._embed_batch(batch))
             keys += batch.keys
             labels.append(batch.labels)
@@ -115,13 +118,40 @@ class PictureEncoder:
             skipped=skipped.entries,
         )
 
+    def batches(self, source: Source, skipped: Skipped) -> PictureLoader:
+        """All readable pictures of a source, as the model takes them.
+
+        Args:
+            source: the pictures.
+            skipped: the ledger of those that cannot be read.
+        """
+        fit = self._encoder.fit
+        size_px = fit.side_px(self._encoder.trunk.image_size)
+        return PictureLoader(source, size_px, self._batch_size(size_px), skipped, fit)
+
+    def seen(self, batch: PictureBatch) -> Any:
+        """What the writing side of the model keeps of pictures; the same pictures are not encoded again.
+
+        Raises:
+            TypeError: the model has no such side.
+        """
+        if self._sight is None:
+            raise TypeError(f"{self.name} does not write")
+        return self._sight.seen(batch.images, batch.digests)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """What the model computes inside needs no gradients and has the precision that suits the device."""
+        with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+            yield
+
     def _embed_batch(self, batch: PictureBatch) -> Float[np.ndarray, "B D"]:
         """Encode the pictures of a batch that were not encoded before."""
         found = {digest: self._cache.get(digest) for digest in batch.digests}
         new = {digest: place for place, digest in enumerate(batch.digests) if found[digest] is None}
         if new:
             images = batch.images if len(new) == len(batch.images) else batch.images[list(new.values())]
-            for digest, vector in zip(new, self._encode(images), strict=True):
+            for digest, vector in zip(new, self._encode(images, tuple(new)), strict=True):
                 found[digest] = vector
                 self._cache.put(digest, vector)
         return np.stack([vector for vector in map(found.get, batch.digests) if vector is not None])
@@ -133,10 +163,12 @@ class PictureEncoder:
         num_tokens = max(size_px // max(self._encoder.trunk.patch_size, LEAST_PATCH_PX), 1) ** 2
         return min(BATCH_SIZE, max(1, TOKENS_PER_PASS // num_tokens))
 
-    @torch.inference_mode()
-    def _encode(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[np.ndarray, "B D"]:
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-            return self._encoder(images.to(self._device)).float().cpu().numpy()
+    def _encode(self, images: UInt8[Tensor, "B 3 H W"], digests: tuple[bytes, ...]) -> Float[np.ndarray, "B D"]:
+        with self.computing():
+            vectors = None if self._sight is None else self._sight.vectors(images, digests)
+            if vectors is None:
+                vectors = self._encoder(images.to(self._device))
+            return vectors.float().cpu().numpy()
 
 
 class ServedHead:

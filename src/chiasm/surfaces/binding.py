@@ -217,18 +217,12 @@ def _open_explainer(word: str) -> Explainer:
     return open_explainer(word)
 
 
-def _open_captioner(word: str) -> Captioner:
-    model = _open_encoder(word)
-    if not isinstance(model, Captioner):
-        raise InputError("a model that captions pictures", f"{word} does not", "name another, or captions in a file")
-    return model
+def _open_writer(word: str) -> Any:
+    if word == RAW_PIXELS and not Path(word).exists():
+        raise InputError("a model that writes about pictures", f"{word} is none", "name a trained one")
+    from chiasm.serve.writer import open_writer
 
-
-def _open_answerer(word: str) -> Answerer:
-    model = _open_encoder(word)
-    if not isinstance(model, Answerer):
-        raise InputError("a model that answers questions", f"{word} does not", "name another, or answers in a file")
-    return model
+    return open_writer(word)
 
 
 def _open_source(word: str) -> Source:
@@ -257,8 +251,8 @@ def _open_learner(word: str) -> AnyLearner:
 OPENERS: dict[Any, Opener] = {
     Encoder: Opener(_open_encoder),
     Explainer: Opener(_open_explainer),
-    Captioner: Opener(_open_captioner),
-    Answerer: Opener(_open_answerer),
+    Captioner: Opener(_open_writer),
+    Answerer: Opener(_open_writer),
     Source: Opener(_open_source),
     Splits: Opener(_open_splits),
     Learner: Opener(_open_learner, default="logistic"),

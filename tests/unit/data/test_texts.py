@@ -8,6 +8,7 @@ import torch
 
 from chiasm.core.errors import BrokenPictureError
 from chiasm.core.example import Example, QuestionAnswer
+from chiasm.core.marks import ANSWER, END, MARKS, PADDING, START
 from chiasm.core.views import TextSpec, Views, ViewSpec
 from chiasm.data import tokenizer as tokenizers
 from chiasm.data.open import open_source
@@ -15,7 +16,7 @@ from chiasm.data.skipped import Skipped
 from chiasm.data.texts import TextMaker
 from chiasm.data.tokenizer import Tokenizer
 from chiasm.data.views import ViewLoader
-from chiasm.data.vocabulary import ANSWER, END, MARKS, PADDING, START, learn_vocabulary
+from chiasm.data.vocabulary import learn_vocabulary
 
 CAPTIONS = ("a red circle on a beach", "One object: A Red Circle", "naïve 12 größen, 像")
 ASKED = QuestionAnswer("colour", "What colour is the circle?", "dark red")
