@@ -141,7 +141,7 @@ def test_stretched_positions_are_told(tmp_path):
     settings = read_json(tmp_path / "config.json", "settings")
     settings["rope_parameters"]["rope_type"] = "linear"
     write_json(tmp_path / "config.json", settings)
-    with pytest.raises(InputError, match=r"stretched \(linear\)"):
+    with pytest.raises(InputError, match=r"stretched ones \(linear\)"):
         find(str(tmp_path))
 
 

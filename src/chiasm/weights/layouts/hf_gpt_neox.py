@@ -84,7 +84,7 @@ def _positions(settings: Mapping[str, Any]) -> dict[str, Any]:
     told = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
     kind = told.get("rope_type", told.get("type", "default"))
     if kind != "default":
-        raise InputError("rotary positions as they were trained", f"they are stretched ({kind})", "choose another model")
+        raise InputError("rotary positions as they were trained", f"stretched ones ({kind})", "choose another model")
     return {
         "kind": "rotary",
         "share": told.get("partial_rotary_factor", settings.get("rotary_pct", 0.25)),
