@@ -37,7 +37,7 @@ class GatedLayers(nn.Module):
         self.depth = depth
         self.blocks = nn.ModuleList(blocks)
 
-    def show(self, latents: Float[Tensor, "B M R D"], sees: Bool[Tensor, "B T M"] | None = None) -> tuple[Shown, ...]:
+    def show(self, latents: Float[Tensor, "B M Q D"], sees: Bool[Tensor, "B T M"] | None = None) -> tuple[Shown, ...]:
         """The pictures of each text as each layer sees them.
 
         Args:

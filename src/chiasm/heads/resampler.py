@@ -50,7 +50,7 @@ class ResamplerBlock(nn.Module):
         self.mlp_norm = mlp_norm
         self.mlp = mlp
 
-    def forward(self, latents: Float[Tensor, "B R D"], patches: Float[Tensor, "B N D"]) -> Float[Tensor, "B R D"]:
+    def forward(self, latents: Float[Tensor, "B Q D"], patches: Float[Tensor, "B N D"]) -> Float[Tensor, "B Q D"]:
         """One step of the latents of each picture."""
         normed = self.latent_norm(latents)
         latents = latents + self.attention(normed, torch.cat([self.patch_norm(patches), normed], dim=1))
@@ -74,7 +74,7 @@ class Resampler(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.norm = norm
 
-    def forward(self, features: Features) -> Float[Tensor, "B R D"]:
+    def forward(self, features: Features) -> Float[Tensor, "B Q D"]:
         """The tokens of each picture, from its patches alone."""
         latents = self.latents.expand(len(features.patches), -1, -1)
         for block in self.blocks:

@@ -32,7 +32,7 @@ _CAPTION_TOKENS, _ANSWER_TOKENS, _NUM_BEAMS = 20, 5, 3
 class InContext(Writing[Tensor], Prompting[Tensor]):
     """The side of a Flamingo that writes about pictures, after examples or without.
 
-    What is seen of pictures are their latents, `[B R D]`.
+    What is seen of pictures are their latents, `[B Q D]`.
 
     Args:
         model: that is asked.
@@ -49,25 +49,25 @@ class InContext(Writing[Tensor], Prompting[Tensor]):
     def tokenizer(self, vocabulary: str) -> Tokenizer:
         return self._model.tokenizer(vocabulary)
 
-    def see(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B R D"]:
+    def see(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B Q D"]:
         return self._model.see(images)
 
-    def some(self, seen: Float[Tensor, "B R D"], rows: Int64[Tensor, " _"]) -> Float[Tensor, "_ R D"]:
+    def some(self, seen: Float[Tensor, "B Q D"], rows: Int64[Tensor, " _"]) -> Float[Tensor, "_ Q D"]:
         return seen[rows]
 
     def after(self, examples: Sequence[Example[Tensor]]) -> InContext:
         return InContext(self._model, examples)
 
-    def caption(self, seen: Float[Tensor, "B R D"], tokenizer: Tokenizer, beginning: str = "") -> Draft:
+    def caption(self, seen: Float[Tensor, "B Q D"], tokenizer: Tokenizer, beginning: str = "") -> Draft:
         asked = self._begun(tokenizer) + self._asked(tokenizer, "", beginning, is_shown=True)
         return self._draft(seen, tokenizer, [asked] * len(seen), _CAPTION_TOKENS)
 
-    def answer(self, seen: Float[Tensor, "B R D"], tokenizer: Tokenizer, questions: Sequence[str]) -> Draft:
+    def answer(self, seen: Float[Tensor, "B Q D"], tokenizer: Tokenizer, questions: Sequence[str]) -> Draft:
         begun = self._begun(tokenizer)
         asked = [begun + self._asked(tokenizer, question, "", is_shown=True) for question in questions]
         return self._draft(seen, tokenizer, asked, _ANSWER_TOKENS)
 
-    def go_on(self, seen: Float[Tensor, "B R D"], tokenizer: Tokenizer, text: str) -> Draft:
+    def go_on(self, seen: Float[Tensor, "B Q D"], tokenizer: Tokenizer, text: str) -> Draft:
         tokens, mark = tokenizer.numbers(text), tokenizer.number(PICTURE_MARK)
         num_marks = tokens.count(mark)
         if not num_marks or num_marks != len(seen):
@@ -92,7 +92,7 @@ class InContext(Writing[Tensor], Prompting[Tensor]):
         return mark + asked + _words(tokenizer, text)
 
     def _draft(
-        self, seen: Float[Tensor, "B R D"], tokenizer: Tokenizer, texts: Sequence[Sequence[int]], max_tokens: int
+        self, seen: Float[Tensor, "B Q D"], tokenizer: Tokenizer, texts: Sequence[Sequence[int]], max_tokens: int
     ) -> Draft:
         """Texts about a picture each, which comes after those of the examples."""
         before = [one.seen for one in self._examples if one.seen is not None]
@@ -100,7 +100,7 @@ class InContext(Writing[Tensor], Prompting[Tensor]):
         return self._drafted(torch.stack([*shared, seen], dim=1), tokenizer, texts, max_tokens)
 
     def _drafted(
-        self, latents: Float[Tensor, "B M R D"], tokenizer: Tokenizer, texts: Sequence[Sequence[int]], max_tokens: int
+        self, latents: Float[Tensor, "B M Q D"], tokenizer: Tokenizer, texts: Sequence[Sequence[int]], max_tokens: int
     ) -> Draft:
         longest = max((len(text) for text in texts), default=0)
         if longest + max_tokens > self._model.context_length:

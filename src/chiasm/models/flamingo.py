@@ -100,13 +100,13 @@ class Flamingo(PictureModel):
             raise InputError(f"a tokenizer of at most {known} tokens", came, do)
         return tokenizer
 
-    def see(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B R D"]:
+    def see(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B Q D"]:
         """The few tokens of each picture of RGB 0 to 255."""
         trunk = self.image_encoder.trunk
         return self.resampler(trunk(trunk.normalize(images)))
 
     def forward(
-        self, latents: Float[Tensor, "B M R D"], tokens: Int64[Tensor, "B T"], is_picture: Bool[Tensor, "B T"]
+        self, latents: Float[Tensor, "B M Q D"], tokens: Int64[Tensor, "B T"], is_picture: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B T V"]:
         """Logits of the token after each token of texts among pictures.
 
@@ -118,7 +118,7 @@ class Flamingo(PictureModel):
         shown = self.gated.show(latents, latest_picture(is_picture, latents.shape[1]))
         return self.language(tokens, before=self.gated.before(shown))
 
-    def begin(self, latents: Float[Tensor, "B M R D"], mark: int) -> Step:
+    def begin(self, latents: Float[Tensor, "B M Q D"], mark: int) -> Step:
         """What goes on with texts among pictures; every token is computed once, the pictures' keys and values too.
 
         Args:

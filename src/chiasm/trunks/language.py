@@ -145,11 +145,15 @@ class Config(TextTrunkConfig):
         return trunk
 
     def _block(self, positions: TextPositions) -> Block:
-        width = self.embed_dim
-        maps = (nn.Linear(width, out_dim, bias=self.attention_bias) for out_dim in (3 * width, width))
+        width, bias = self.embed_dim, self.attention_bias
         return (ParallelBlock if self.parallel else Block)(
             attention_norm=self._norm(),
-            attention=Attention(self.num_heads, *maps, look=positions.look),
+            attention=Attention(
+                self.num_heads,
+                query_key_value=nn.Linear(width, 3 * width, bias=bias),
+                projection=nn.Linear(width, width, bias=bias),
+                look=positions.look,
+            ),
             attention_scale=nn.Identity(),
             mlp_norm=self._norm(),
             mlp=self.mlp.build(width),

@@ -10,9 +10,11 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from chiasm.core.errors import InputError
 from chiasm.data.tokenizer import Tokenizer
 from chiasm.models import flamingo
+from chiasm.models._store import load_model, save_model
 from chiasm.models.flamingo import Flamingo
 from chiasm.models.writing import Draft, Example, Writing
 from chiasm.ops.writing import Stops, greedy
+from chiasm.weights.card import Card
 
 WORDS = "a cat sits on the red mat. what colour is it? two dogs! Question: Output: Short answer: blue"
 
@@ -221,6 +223,15 @@ def test_closed_gates_leave_the_language_model_as_it_was(vocabulary):
             block.mlp_gate.zero_()
         latents = model.see(torch.zeros(1, 3, 16, 16, dtype=torch.uint8)).unsqueeze(1)
         torch.testing.assert_close(model(latents, tokens, tokens == 59), model.language(tokens))
+
+
+def test_kept_as_a_folder_of_our_own_it_writes_the_same(model, vocabulary, tokenizer, seen, tmp_path):
+    card = Card.now("A test", "nothing", "chiasm train x", 1.0, {}, {})
+    stored = save_model(model, tmp_path, card, vocabulary)
+    again = load_model(stored, Flamingo).double()
+    assert again.config == model.config
+    draft = again.writing.caption(seen, again.writing.tokenizer(stored.tokenizer()))
+    assert written(draft) == written(model.writing.caption(seen, tokenizer))
 
 
 def test_a_layer_for_more_blocks_than_there_are():

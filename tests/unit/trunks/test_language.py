@@ -49,8 +49,8 @@ def test_only_distances_count(settings):
     found = []
     for first in (0, 7):
         rotation = trunk.positions.rotation(first, 2, vectors)
-        turned = [part if rotation is None else rotation.turn(part) for part in (query, key)]
-        found.append(trunk.positions.look(*turned, key))
+        query_there, key_there = (part if rotation is None else rotation.turn(part) for part in (query, key))
+        found.append(trunk.positions.look(query_there, key_there, key))
     torch.testing.assert_close(found[0], found[1])
 
 
