@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from references import check, difference, unmoved
+from references import FLOAT64, check, difference, redrawn, unmoved
 from safetensors.torch import load_file, save_file
 
 import chiasm
@@ -117,6 +117,22 @@ def test_a_token_sees_the_picture_before_it_and_no_other(case):
                 place = (text == PICTURE).nonzero().flatten()[number]
                 torch.testing.assert_close(after[row, :place], before[row, :place])
                 assert not torch.allclose(after[row, place:], before[row, place:])
+
+
+def test_a_clip_of_transformers_serves_as_well(tmp_path):
+    """Its last hidden state is not normed either, but has the class token."""
+    transformers = pytest.importorskip("transformers")
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    vision = transformers.CLIPVisionConfig(**shape, image_size=16, patch_size=4)
+    reference = redrawn(transformers.CLIPVisionModel(vision))
+    folder = copied("mpt", tmp_path, parts={"vision": "clip", "language": "language"})
+    reference.save_pretrained(folder / "clip")
+    model, images = loaded(folder), answers("mpt")["pictures"][:, 0]
+    inputs = model.encoder.trunk.normalize(images)
+    with torch.no_grad():
+        wanted = reference(pixel_values=inputs)
+        assert difference(model.encoder.trunk(inputs).patches, wanted.last_hidden_state[:, 1:]) < FLOAT64
+        assert difference(model.encoder(images), wanted.pooler_output) < FLOAT64
 
 
 def test_what_was_trained_replaces_what_was_there(tmp_path):

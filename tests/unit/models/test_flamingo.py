@@ -9,6 +9,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from chiasm.core.errors import InputError
 from chiasm.data.tokenizer import Tokenizer
+from chiasm.layers.gated_block import GatedBlock
 from chiasm.models import flamingo
 from chiasm.models._store import load_model, save_model
 from chiasm.models.flamingo import Flamingo
@@ -219,6 +220,7 @@ def test_closed_gates_leave_the_language_model_as_it_was(vocabulary):
     tokens = torch.tensor([[3, 59, 4, 5, 6]])
     with torch.no_grad():
         for block in model.gated.blocks:
+            assert isinstance(block, GatedBlock)
             block.cross_gate.zero_()
             block.mlp_gate.zero_()
         latents = model.see(torch.zeros(1, 3, 16, 16, dtype=torch.uint8)).unsqueeze(1)
