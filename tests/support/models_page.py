@@ -12,7 +12,13 @@ from chiasm.core.registry import Registry
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-SERVES = {"encoder": "pictures", "classifier": "own classes", "dual_encoder": "words"}
+SERVES = {
+    "encoder": "pictures",
+    "classifier": "own classes",
+    "dual_encoder": "words",
+    "flamingo": "captions, answers",
+    "language": "the language part of a Flamingo",
+}
 """What each kind of model adds; the page says which tasks follow from it."""
 
 
@@ -44,7 +50,8 @@ def table(deviations: Sequence[Deviation], kinds: dict[str, set[str]]) -> str:
     for (family, layout), group in groups.items():
         references = ", ".join(f"`{one}`" for one in dict.fromkeys(one.reference for one in group))
         parts = ", ".join(dict.fromkeys(one.part for one in group))
-        serves = ", ".join(word for kind, word in SERVES.items() if kind in {"encoder", *kinds[layout]})
+        served = kinds[layout] | (set() if kinds[layout] == {"language"} else {"encoder"})
+        serves = ", ".join(word for kind, word in SERVES.items() if kind in served)
         exact, single = _most(one.float64 for one in group), _most(one.float32 for one in group)
         rows.append(f"| {family} | {layout} | {serves} | {references} | {parts} | {exact} | {single} |")
     return "\n".join(rows) + "\n"

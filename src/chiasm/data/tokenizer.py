@@ -37,14 +37,7 @@ class Tokenizer:
     """
 
     def __init__(self, vocabulary: str, context_length: int, padding: int, cleaning: Sequence[Step]) -> None:
-        # Imported late: a model that reads no text needs none.
-        from tokenizers import Tokenizer as Vocabulary
-
-        try:
-            self._vocabulary = Vocabulary.from_str(vocabulary)
-        except Exception as error:
-            # The library raises nothing more special.
-            raise InputError("a tokenizer in JSON", f"it cannot be read ({error})", "copy it again") from None
+        self._vocabulary = _read(vocabulary)
         self._vocabulary.no_padding()
         self._vocabulary.enable_truncation(context_length)
         self.context_length = context_length
@@ -83,9 +76,7 @@ class Tokenizer:
     @cached_property
     def _uncut(self) -> Vocabulary:
         """The vocabulary again: whether it cuts is a state of the object, which other threads may be using."""
-        from tokenizers import Tokenizer as Vocabulary
-
-        found = Vocabulary.from_str(self._vocabulary.to_str())
+        found = _read(self._vocabulary.to_str())
         found.no_truncation()
         return found
 
@@ -95,6 +86,32 @@ class Tokenizer:
         for step in self._cleaning:
             text = step(text)
         return text
+
+
+def with_tokens(vocabulary: str, tokens: Sequence[str]) -> str:
+    """A vocabulary with tokens of a model's own, which stand for no words; those that it lacks get the next numbers.
+
+    Args:
+        vocabulary: JSON text of a tokenizer.
+        tokens: as they are written in a text ("<image>").
+
+    Raises:
+        InputError: the vocabulary cannot be read.
+    """
+    found = _read(vocabulary)
+    found.add_special_tokens(list(tokens))
+    return found.to_str()
+
+
+def _read(vocabulary: str) -> Vocabulary:
+    # Imported late: a model that reads no text needs none.
+    from tokenizers import Tokenizer as Vocabulary
+
+    try:
+        return Vocabulary.from_str(vocabulary)
+    except Exception as error:
+        # The library raises nothing more special.
+        raise InputError("a tokenizer in JSON", f"it cannot be read ({error})", "copy it again") from None
 
 
 class Config(BaseConfig):

@@ -57,6 +57,23 @@ class ClassToken(Pool):
         return features.prefix[:, 0]
 
 
+class ClassThenNorm(Pool):
+    """The class token and then a norm, for trunks that end without one because others want their tokens bare.
+
+    Args:
+        embed_dim: width of the tokens.
+        norm_eps: of the norm.
+    """
+
+    def __init__(self, embed_dim: int, norm_eps: float) -> None:
+        super().__init__(embed_dim)
+        self.class_token = ClassToken(embed_dim)
+        self.norm = nn.LayerNorm(embed_dim, eps=norm_eps)
+
+    def forward(self, features: Features) -> Float[Tensor, "B D"]:
+        return self.norm(self.class_token(features))
+
+
 class MeanPatches(Pool):
     """The mean of the patches, of the visible ones where some were hidden."""
 
@@ -156,6 +173,20 @@ class ByClass(BaseConfig):
         return ClassToken(embed_dim)
 
 
+class ByClassThenNorm(BaseConfig):
+    """Settings of `ClassThenNorm`.
+
+    Attributes:
+        norm_eps: of the norm.
+    """
+
+    kind: Literal["class_then_norm"] = "class_then_norm"
+    norm_eps: float = Field(default=1e-6, gt=0)
+
+    def build(self, embed_dim: int) -> Pool:
+        return ClassThenNorm(embed_dim, self.norm_eps)
+
+
 class ByMean(BaseConfig):
     """Settings of `MeanPatches`."""
 
@@ -236,12 +267,12 @@ class Config(BaseConfig):
     """Settings of a pool.
 
     Attributes:
-        by: class_token (default), mean_patches, class_or_mean, mean_then_norm, class_and_mean, class_and_register
-            or attention.
+        by: class_token (default), class_then_norm, mean_patches, class_or_mean, mean_then_norm, class_and_mean,
+            class_and_register or attention.
     """
 
     by: Annotated[
-        ByClass | ByMean | ByClassOrMean | ByMeanThenNorm | ByBoth | ByClassAndRegister | ByAttention,
+        ByClass | ByClassThenNorm | ByMean | ByClassOrMean | ByMeanThenNorm | ByBoth | ByClassAndRegister | ByAttention,
         Field(discriminator="kind"),
         usually("class_token"),
     ] = ByClass()

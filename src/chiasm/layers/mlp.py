@@ -36,13 +36,14 @@ class Mlp(nn.Module):
         embed_dim: width in and out.
         hidden_dim: width between.
         activation: applied between; has no weights.
+        bias: whether both linear maps have one.
     """
 
-    def __init__(self, embed_dim: int, hidden_dim: int, activation: nn.Module) -> None:
+    def __init__(self, embed_dim: int, hidden_dim: int, activation: nn.Module, bias: bool = True) -> None:
         super().__init__()
-        self.up = nn.Linear(embed_dim, hidden_dim)
+        self.up = nn.Linear(embed_dim, hidden_dim, bias=bias)
         self.activation = activation
-        self.down = nn.Linear(hidden_dim, embed_dim)
+        self.down = nn.Linear(hidden_dim, embed_dim, bias=bias)
 
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         return self.down(self.activation(self.up(tokens)))
@@ -51,10 +52,10 @@ class Mlp(nn.Module):
 class SwiGlu(nn.Module):
     """Linear of (SiLU of one linear) * (another linear); the first two are one product, the gate in its first half."""
 
-    def __init__(self, embed_dim: int, hidden_dim: int) -> None:
+    def __init__(self, embed_dim: int, hidden_dim: int, bias: bool = True) -> None:
         super().__init__()
-        self.gate_up = nn.Linear(embed_dim, 2 * hidden_dim)
-        self.down = nn.Linear(hidden_dim, embed_dim)
+        self.gate_up = nn.Linear(embed_dim, 2 * hidden_dim, bias=bias)
+        self.down = nn.Linear(hidden_dim, embed_dim, bias=bias)
 
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         gate, up = self.gate_up(tokens).chunk(2, dim=-1)
@@ -67,10 +68,12 @@ class MlpShape(Config):
     Attributes:
         mlp_ratio: width between as a multiple of the token's width.
         hidden_dim: the width between itself, for models whose ratio is no round number; replaces `mlp_ratio`.
+        bias: whether its linear maps have one.
     """
 
     mlp_ratio: float = Field(default=4.0, gt=0)
     hidden_dim: int | None = Field(default=None, gt=0)
+    bias: bool = True
 
     def width(self, embed_dim: int) -> int:
         """The width between."""
@@ -83,7 +86,7 @@ class GeluMlp(MlpShape):
     kind: Literal["gelu"] = "gelu"
 
     def build(self, embed_dim: int) -> nn.Module:
-        return Mlp(embed_dim, self.width(embed_dim), nn.GELU())
+        return Mlp(embed_dim, self.width(embed_dim), nn.GELU(), self.bias)
 
 
 class GeluTanhMlp(MlpShape):
@@ -92,7 +95,7 @@ class GeluTanhMlp(MlpShape):
     kind: Literal["gelu_tanh"] = "gelu_tanh"
 
     def build(self, embed_dim: int) -> nn.Module:
-        return Mlp(embed_dim, self.width(embed_dim), nn.GELU(approximate="tanh"))
+        return Mlp(embed_dim, self.width(embed_dim), nn.GELU(approximate="tanh"), self.bias)
 
 
 class GeluQuickMlp(MlpShape):
@@ -101,7 +104,7 @@ class GeluQuickMlp(MlpShape):
     kind: Literal["gelu_quick"] = "gelu_quick"
 
     def build(self, embed_dim: int) -> nn.Module:
-        return Mlp(embed_dim, self.width(embed_dim), QuickGelu())
+        return Mlp(embed_dim, self.width(embed_dim), QuickGelu(), self.bias)
 
 
 class SwiGluMlp(MlpShape):
@@ -117,7 +120,7 @@ class SwiGluMlp(MlpShape):
         return self.hidden_dim or (int(int(embed_dim * self.mlp_ratio) * 2 / 3) + 7) // 8 * 8
 
     def build(self, embed_dim: int) -> nn.Module:
-        return SwiGlu(embed_dim, self.width(embed_dim))
+        return SwiGlu(embed_dim, self.width(embed_dim), self.bias)
 
 
 AnyMlp = Annotated[GeluMlp | GeluTanhMlp | GeluQuickMlp | SwiGluMlp, Field(discriminator="kind"), usually("gelu")]

@@ -15,7 +15,7 @@ from chiasm.data.fits import AnyFit, CentreCrop
 from chiasm.heads import pool as pools
 from chiasm.heads.classes import ClassHead
 from chiasm.models.text_encoder import Texts
-from chiasm.models.writing import Matching, Writing
+from chiasm.models.writing import Matching, Prompting, Writing
 from chiasm.trunks import AnyTrunk
 
 
@@ -45,6 +45,11 @@ class PictureModel(Model):
     @property
     def matching(self) -> Matching[Any] | None:
         """What tells whether a text belongs to a picture; None where the model has no such part."""
+        return None
+
+    @property
+    def prompting(self) -> Prompting[Any] | None:
+        """What learns from examples that stand before a text; None where the model has no such part."""
         return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from jaxtyping import Float, Int64, UInt8
@@ -115,4 +116,52 @@ class Matching(Seeing[SeenT]):
             seen: the pictures.
             tokenizer: as `tokenizer` made it.
             texts: one a picture, of any lengths.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Example(Generic[SeenT]):
+    """What a model is shown before it writes: a picture and what should be written about it.
+
+    Attributes:
+        seen: one picture, as `Writing.see` made it; None for an example in words alone.
+        text: its caption, or the answer.
+        question: that was answered; empty for a caption.
+    """
+
+    seen: SeenT | None
+    text: str
+    question: str = ""
+
+
+class Prompting(ABC, Generic[SeenT]):
+    """The side of a model that goes on with any text among pictures, and so learns from examples that stand before.
+
+    Attributes:
+        picture_mark: what stands for a picture in a text.
+        end_mark: what ends what belongs to one picture.
+    """
+
+    picture_mark: str
+    end_mark: str
+
+    @abstractmethod
+    def after(self, examples: Sequence[Example[SeenT]]) -> Writing[SeenT]:
+        """What writes about pictures as in the examples, which come before each of its texts.
+
+        Args:
+            examples: in their order; with questions before answers, without before captions.
+        """
+
+    @abstractmethod
+    def go_on(self, seen: SeenT, tokenizer: Tokenizer, text: str) -> Draft:
+        """Begin what comes after one text among pictures.
+
+        Args:
+            seen: the pictures, in the order of the text.
+            tokenizer: as the model's `Writing.tokenizer` made it.
+            text: with a `picture_mark` where each picture stands.
+
+        Raises:
+            InputError: there are not as many marks as pictures, or the text is too long.
         """

@@ -103,3 +103,30 @@ def rotate(
     """
     first, second = tokens.chunk(2, dim=-1)
     return tokens * cos + torch.cat([-second, first], dim=-1) * sin
+
+
+def text_angles(places: Float[Tensor, " N"], num_turned: int, theta: float) -> Float[Tensor, "N D"]:
+    """Angles by which rotary positions turn each pair of numbers of a head; D = num_turned / 2.
+
+    Args:
+        places: of the tokens, counted from 0.
+        num_turned: numbers of a head that are turned.
+        theta: base of the periods.
+    """
+    exponents = torch.arange(0, num_turned, 2, dtype=places.dtype, device=places.device) / num_turned
+    return places.unsqueeze(1) * theta**-exponents
+
+
+def distance_slopes(num_heads: int, max_bias: float, like: Tensor) -> Float[Tensor, " A"]:
+    """How much each head takes off for every token of distance (ALiBi): powers of one half, up to `max_bias`.
+
+    Args:
+        num_heads: of the attention; where it is no power of two, the slopes are those of the next power, every second
+            one first.
+        max_bias: exponent of the smallest.
+        like: a tensor of the wanted precision and device.
+    """
+    power = 2 ** math.ceil(math.log2(num_heads))
+    exponents = torch.arange(1, power + 1, dtype=like.dtype, device=like.device) * (max_bias / power)
+    slopes = 2.0**-exponents
+    return slopes if power == num_heads else torch.cat([slopes[1::2], slopes[::2]])[:num_heads]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -44,6 +44,7 @@ class Checkpoint:
         processor: settings of its picture processor (`preprocessor_config.json`, or a part of
             `processor_config.json`); may be empty.
         folder: that its other files (tokenizer) lie in; None for a single file.
+        parts: other models that it is put together with, by the names that its settings have for them.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Checkpoint:
     settings: Mapping[str, Any]
     processor: Mapping[str, Any]
     folder: Path | None
+    parts: Mapping[str, Stored] = field(default_factory=dict)
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -65,15 +67,17 @@ class Checkpoint:
         return {name: shape for file in self.files for name, shape in read_shapes(file).items()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors.
+        """All tensors; those of a part under our names, after the part's own and a stroke (`language/trunk.norm.bias`).
 
         Raises:
             InputError: a file is missing or damaged.
         """
+        found = {
+            f"{part}/{name}": tensor for part, stored in self.parts.items() for name, tensor in stored.tensors().items()
+        }
         if self.is_pickled:
-            # A new table each time: whoever translates it takes things out.
-            return dict(self._unpickled)
-        return {name: tensor for file in self.files for name, tensor in read_tensors(file).items()}
+            return found | self._unpickled
+        return found | {name: tensor for file in self.files for name, tensor in read_tensors(file).items()}
 
     @cached_property
     def digest(self) -> str:
@@ -81,6 +85,8 @@ class Checkpoint:
         whole = hashlib.sha256()
         for file in self.files:
             whole.update(_file_digest(file).encode())
+        for part in sorted(self.parts):
+            whole.update(f"{part} {self.parts[part].digest}".encode())
         return whole.hexdigest()
 
     @cached_property
@@ -196,9 +202,12 @@ class Foreign(Stored):
         return self._module.translate(self.checkpoint.tensors(), self._reading)
 
     def num_parameters(self) -> int:
-        return sum(prod(shape) for shape in self.checkpoint.shapes.values())
+        parts = sum(part.num_parameters() for part in self.checkpoint.parts.values())
+        return parts + sum(prod(shape) for shape in self.checkpoint.shapes.values())
 
     def tokenizer(self) -> str:
+        if self._reading.tokenizer is not None:
+            return self.checkpoint.parts[self._reading.tokenizer].tokenizer()
         folder = self.checkpoint.folder
         if folder is None:
             raise InputError("a tokenizer beside the weights", f"{self.name} is a single file", "name its whole folder")

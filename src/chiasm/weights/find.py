@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from chiasm.core.errors import InputError, nearest
@@ -13,6 +15,8 @@ from chiasm.weights.stored import Stored
 
 PICKLE = "pickle:"
 """Before the name of a checkpoint: read its pickled weights, which are trusted."""
+PARTS = "parts"
+"""Settings of a checkpoint that is put together with others: their names, by what they are to it."""
 
 
 def find(name: str) -> Stored:
@@ -22,18 +26,55 @@ def find(name: str) -> Stored:
         name: the folder of an artefact; a folder as hubs keep them (`config.json`, `model.safetensors`); a single
             `.safetensors` file; `organisation/model` or `organisation/model@revision` on the Hugging Face hub, with
             `hf:` before it where a path of that name is near; any of these after `pickle:` for one whose weights are
-            pickled.
+            pickled. Where the settings of a checkpoint name other models as its parts, these are found too.
 
     Raises:
         InputError: nothing of the kind is there, or no layout knows it.
     """
+    found = _alone(name)
+    if isinstance(found, Checkpoint):
+        return Foreign(replace(found, parts=_parts(found)))
+    return found
+
+
+def _alone(name: str) -> Stored | Checkpoint:
+    """What a text names, without the parts that its settings name."""
     pickled = name.startswith(PICKLE)
     where = name.removeprefix(PICKLE)
     path = expanded(where)
     folder = path.parent if path.name == artefact.WEIGHTS else path
     if not pickled and _is_there(path) and artefact.is_artefact(folder):
         return artefact.read(folder)
-    return Foreign(_checkpoint(where, path, pickled=pickled))
+    return _checkpoint(where, path, pickled=pickled)
+
+
+def _parts(checkpoint: Checkpoint) -> dict[str, Stored]:
+    """The parts that the settings of a checkpoint name; they have none themselves.
+
+    Raises:
+        InputError: they are not named as models are, one is not there, or its weights are pickled and nobody who named
+            the whole asked for that.
+    """
+    named = checkpoint.settings.get(PARTS, {})
+    if not isinstance(named, Mapping) or not all(isinstance(name, str) for name in named.values()):
+        raise InputError(
+            f"names of models as {PARTS} of {checkpoint.name}", f"{named!r} came", "name a folder for each"
+        )
+    found: dict[str, Stored] = {}
+    for part, name in named.items():
+        if name.startswith(PICKLE) and not checkpoint.is_pickled:
+            came = f"{checkpoint.name} names {name} as its {part}, and pickles can carry code"
+            raise InputError("parts with weights as safetensors", came, "take a safetensors version of it")
+        stored = _alone(_beside(name, checkpoint.folder))
+        found[part] = Foreign(stored) if isinstance(stored, Checkpoint) else stored
+    return found
+
+
+def _beside(name: str, folder: Path | None) -> str:
+    """The name of a part, a path from the folder of the whole where it leads to something there."""
+    prefix = PICKLE if name.startswith(PICKLE) else ""
+    near = None if folder is None else folder / expanded(name.removeprefix(PICKLE))
+    return f"{prefix}{near}" if near is not None and _is_there(near) else name
 
 
 def _checkpoint(name: str, path: Path, *, pickled: bool) -> Checkpoint:

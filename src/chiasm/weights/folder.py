@@ -44,7 +44,11 @@ SAFE = (
     Form("open_clip_model.safetensors", "open_clip_config.json"),
     Form("diffusion_pytorch_model.safetensors", "config.json"),
 )
-PICKLED = (Form("pytorch_model.bin", "config.json"), Form("open_clip_pytorch_model.bin", "open_clip_config.json"))
+PICKLED = (
+    Form("pytorch_model.bin", "config.json"),
+    Form("open_clip_pytorch_model.bin", "open_clip_config.json"),
+    Form("checkpoint.pt", "config.json"),
+)
 
 
 @dataclass(frozen=True, slots=True)

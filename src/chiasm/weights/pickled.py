@@ -14,7 +14,7 @@ from torch import Tensor
 from chiasm.core.errors import InputError
 
 # In published pickles the weights often lie one level down, beside optimiser states and options.
-_NESTS = ("model", "state_dict", "teacher", "module", "model_ema")
+_NESTS = ("model", "model_state_dict", "state_dict", "teacher", "module", "model_ema")
 _PROTOCOL = b"\x80"
 """First byte of every pickle of the last twenty years."""
 

@@ -27,6 +27,10 @@ def test_each_kind_takes_its_tokens():
     spread = mean.var(dim=1, keepdim=True, correction=0)
     normed = (mean - mean.mean(dim=1, keepdim=True)) / (spread + 1e-6).sqrt()
     torch.testing.assert_close(pool("mean_then_norm")(given), normed)
+    own = given.prefix[:, 0]
+    spread = own.var(dim=1, keepdim=True, correction=0)
+    normed = (own - own.mean(dim=1, keepdim=True)) / (spread + 1e-6).sqrt()
+    torch.testing.assert_close(pool("class_then_norm")(given), normed)
     torch.testing.assert_close(pool("class_and_mean")(given), torch.cat([given.prefix[:, 0], mean], dim=1))
     torch.testing.assert_close(pool("class_or_mean")(given), given.prefix[:, 0])
     without = features(num_class_tokens=0)
@@ -42,7 +46,7 @@ def test_the_width_is_told(kind, width):
     assert pool(kind).out_dim == width == pool(kind)(features()).shape[1]
 
 
-@pytest.mark.parametrize("kind", ["class_token", "class_and_mean", "class_and_register"])
+@pytest.mark.parametrize("kind", ["class_token", "class_then_norm", "class_and_mean", "class_and_register"])
 def test_a_missing_class_token_is_said(kind):
     with pytest.raises(InputError, match="the trunk has none"):
         pool(kind)(features(num_class_tokens=0))

@@ -33,10 +33,12 @@ class Reading:
     Attributes:
         model: name of the kind of model, as in `chiasm.models`.
         config: the settings that this kind is built from, as plain values.
+        tokenizer: which of the parts (`Checkpoint.parts`) has the tokenizer; None where it lies beside the weights.
     """
 
     model: str
     config: dict[str, Any]
+    tokenizer: str | None = None
 
 
 def layout_of(checkpoint: Checkpoint) -> tuple[str, ModuleType] | None:
