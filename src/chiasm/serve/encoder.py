@@ -65,7 +65,7 @@ class PictureEncoder:
         self._autocast = choose("auto", device).precision == "bf16-mixed"
         self._cache = FeatureCache()
         texts = self._model.texts
-        self.text = None if texts is None else ServedText(texts, name, vocabulary, device)
+        self.text = None if texts is None else ServedText(texts, name, vocabulary, device, self._fingerprint)
 
     @property
     def model(self) -> PictureModel:

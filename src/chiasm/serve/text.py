@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -37,14 +38,23 @@ class ServedText:
         name: how a person calls the model.
         vocabulary: JSON text of its tokenizer; a function, since whoever asks nothing in words needs none.
         device: where it computes.
+        fingerprint: of the weights and settings of the model; a function, since to tell it may mean to read them.
     """
 
-    def __init__(self, texts: Texts, name: str, vocabulary: Callable[[], str], device: torch.device) -> None:
+    def __init__(
+        self,
+        texts: Texts,
+        name: str,
+        vocabulary: Callable[[], str],
+        device: torch.device,
+        fingerprint: Callable[[], str],
+    ) -> None:
         self.logit_scale = texts.logit_scale
         self.logit_bias = texts.logit_bias
         self._encoder = texts.encoder.to(device).eval()
         self._name = name
-        self._vocabulary = vocabulary
+        self._vocabulary = cache(vocabulary)
+        self._fingerprint = fingerprint
         self._device = device
         self._autocast = choose("auto", device).precision == "bf16-mixed"
         self._cache = FeatureCache()
@@ -57,6 +67,16 @@ class ServedText:
             InputError: as of `embed`.
         """
         return TextParts(self._encoder, self._tokenizer, self._device)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes whenever answers could: the vocabulary lies beside the weights and may be exchanged alone.
+
+        Raises:
+            InputError: the model's tokenizer is missing.
+        """
+        identity = f"{self._fingerprint()} {self._vocabulary()}"
+        return hashlib.sha256(identity.encode("utf-8", errors="surrogatepass")).hexdigest()[:16]
 
     def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "B D"]:
         """Vectors of length 1 of texts, in their order; a text met before is not encoded again.

@@ -54,7 +54,7 @@ def model(request) -> dual_encoder.DualEncoder:
 
 
 def served(model: dual_encoder.DualEncoder, vocabulary: str) -> ServedText:
-    return ServedText(model.texts, "m", lambda: vocabulary, CPU)
+    return ServedText(model.texts, "m", lambda: vocabulary, CPU, lambda: "f")
 
 
 def test_vectors_are_those_of_the_model_in_order(model, vocabulary):
@@ -91,11 +91,11 @@ def test_a_text_is_encoded_once_and_no_longer_than_needed(model, vocabulary):
 
 
 def test_scale_and_bias_are_told():
-    plain = ServedText(settings().build().texts, "m", lambda: "", CPU)
+    plain = ServedText(settings().build().texts, "m", lambda: "", CPU, lambda: "f")
     assert plain.logit_scale == pytest.approx(1 / 0.07)
     assert plain.logit_bias is None
     assert isinstance(plain, TextEncoder)
-    assert ServedText(settings(bias=-10.0).build().texts, "m", lambda: "", CPU).logit_bias == -10
+    assert ServedText(settings(bias=-10.0).build().texts, "m", lambda: "", CPU, lambda: "f").logit_bias == -10
 
 
 def test_a_saved_model_answers_the_same(model, vocabulary, tmp_path):
