@@ -35,7 +35,7 @@ class EvaluationPages:
 
     made: str
 
-    def plain(self, out: Path, evaluation: Evaluation[Any]) -> None:
+    def plain(self, out: Path, evaluation: Evaluation) -> None:
         """A page with the table.
 
         Raises:
@@ -44,7 +44,7 @@ class EvaluationPages:
         """
         self._page(evaluation).write(out)
 
-    def classification(self, out: Path, evaluation: Evaluation[Any]) -> None:
+    def classification(self, out: Path, evaluation: Evaluation) -> None:
         """A page with the table, then calibration, confusion matrix and classes of each result.
 
         Raises:
@@ -55,7 +55,7 @@ class EvaluationPages:
         page = self._page(evaluation, [_accuracies(results)])
         page.add(*(_judged(one) for one in results)).write(out)
 
-    def curves(self, out: Path, evaluation: Evaluation[Any]) -> None:
+    def curves(self, out: Path, evaluation: Evaluation) -> None:
         """A page with the table and one plot of curves over shots for each data set.
 
         Raises:
@@ -68,7 +68,7 @@ class EvaluationPages:
             out
         )
 
-    def contests(self, out: Path, evaluation: Evaluation[Any]) -> None:
+    def contests(self, out: Path, evaluation: Evaluation) -> None:
         """A page with the table and, for each contest, what differs by class.
 
         Raises:
@@ -78,7 +78,7 @@ class EvaluationPages:
         results: Sequence[Contest] = evaluation.results
         self._page(evaluation).add(*map(_contest, results)).write(out)
 
-    def _page(self, evaluation: Evaluation[Any], drawings: Sequence[blocks.Block] = ()) -> Page:
+    def _page(self, evaluation: Evaluation, drawings: Sequence[blocks.Block] = ()) -> Page:
         """A page that begins with the table and the gaps in it."""
         models = list(dict.fromkeys(one.model for one in evaluation.results))
         page = Page(

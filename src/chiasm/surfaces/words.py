@@ -28,6 +28,15 @@ def whole_number(_: Any, tokens: Sequence[Token]) -> int:
         raise InputError(f"a whole number for {name}", f"{token.value!r} came", "change it") from None
 
 
+def whole_numbers(kind: Any, tokens: Sequence[Token]) -> tuple[int, ...]:
+    """Several numbers; 1.5 is refused, not rounded.
+
+    Raises:
+        InputError: one is none.
+    """
+    return tuple(whole_number(kind, (token,)) for token in tokens)
+
+
 def path(_: Any, tokens: Sequence[Token]) -> Path:
     """The path, home folders expanded also where the shell does not (`--out=~/runs`).
 
@@ -44,6 +53,9 @@ def plain(parameter: inspect.Parameter) -> inspect.Parameter:
     converter = _CONVERTERS.get(hint)
     if converter is not None:
         return parameter.replace(annotation=Annotated[hint, Parameter(converter=converter)])
+    if hint == Sequence[int]:
+        numbers = Parameter(consume_multiple=True, negative=(), converter=whole_numbers)
+        return parameter.replace(annotation=Annotated[hint, numbers])
     if typing.get_origin(hint) is Sequence:
         return parameter.replace(annotation=Annotated[hint, _SEVERAL])
     if hint == (str | None) and isinstance(parameter.default, str):
