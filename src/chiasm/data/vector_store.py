@@ -2,7 +2,7 @@
 
 A store is a folder; a shelf in it holds the vectors of one model, in files that are written once and never changed:
 
-    STORE/vectors-1/VERSION/pictures-FINGERPRINT/*.vectors      a head, 16 bytes of key a row, then the rows
+    STORE/vectors-1/VERSION/pictures-MODEL/*.vectors     a head, 16 bytes of key a row, then the rows
     STORE/vectors-1/VERSION/broken/*.txt                        why a picture of that content cannot be read
 
 Each file appears whole or not at all, so a process that is killed leaves nothing to mend, and two that work on the same
