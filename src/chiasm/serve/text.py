@@ -15,10 +15,13 @@ from chiasm.core.errors import InputError
 from chiasm.data.tokenizer import Tokenizer
 from chiasm.engine.precision import choose
 from chiasm.models.text_encoder import TextParts, Texts
+from chiasm.ops.beginnings import Alike, shared_beginnings
 from chiasm.ops.vectors import unit_rows
 from chiasm.serve._cache import FeatureCache
 
 BATCH_SIZE = 256
+WORTH_SHARING = 16
+"""Texts that begin alike from which their beginning is computed once: products of fewer rows are slower."""
 
 
 def no_vocabulary() -> str:
@@ -94,20 +97,29 @@ class ServedText:
         return np.stack(rows) if rows else np.zeros((0, self._encoder.embed_dim), np.float32)
 
     def _encode(self, texts: Sequence[str]) -> Float[np.ndarray, "B D"]:
-        """Encode texts, those of like lengths together."""
+        """Encode texts, those that begin alike and then those of like lengths together."""
         vectors = np.zeros((len(texts), self._encoder.embed_dim), np.float32)
         if not texts:
             return vectors
         tokens = self._tokenizer(texts)
         lengths = self._encoder.lengths(tokens)
-        for places in lengths.argsort(stable=True).split(BATCH_SIZE):
-            vectors[places.numpy()] = self._encode_batch(tokens[places, : int(lengths[places].max())])
+        for alike in self._alike(tokens, lengths):
+            rows = torch.from_numpy(alike.rows)
+            for places in rows[lengths[rows].argsort(stable=True)].split(BATCH_SIZE):
+                some = tokens[places, : int(lengths[places].max())]
+                vectors[places.numpy()] = self._encode_batch(some, alike.num_shared)
         return unit_rows(vectors)[0]
 
+    def _alike(self, tokens: Int64[Tensor, "B T"], lengths: Int64[Tensor, " B"]) -> tuple[Alike, ...]:
+        """Texts by what they begin with, which helps only where tokens do not see what comes after them."""
+        if not self._encoder.trunk.looks_back:
+            return (Alike(np.arange(len(tokens)), 0),)
+        return shared_beginnings(tokens[:, : int(lengths.max())].numpy(), lengths.numpy(), WORTH_SHARING)
+
     @torch.inference_mode()
-    def _encode_batch(self, tokens: Int64[Tensor, "B T"]) -> Float[np.ndarray, "B D"]:
+    def _encode_batch(self, tokens: Int64[Tensor, "B T"], num_shared: int) -> Float[np.ndarray, "B D"]:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-            return self._encoder(tokens.to(self._device)).float().cpu().numpy()
+            return self._encoder(tokens.to(self._device), num_shared).float().cpu().numpy()
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:

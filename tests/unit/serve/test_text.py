@@ -47,6 +47,10 @@ def settings(looks_back: bool = True, bias: float | None = None) -> dual_encoder
     )
 
 
+COLOURS, THINGS = ("red", "green", "blue", "big", "small"), ("cat", "dog", "circle", "x")
+WORDS = [f"{colour} {thing}" for colour in COLOURS for thing in THINGS]
+
+
 @pytest.fixture(params=[True, False])
 def model(request) -> dual_encoder.DualEncoder:
     torch.manual_seed(0)
@@ -88,6 +92,25 @@ def test_a_text_is_encoded_once_and_no_longer_than_needed(model, vocabulary):
     length = int((model.text_encoder.tokenizer(vocabulary)(TEXTS[:2])).argmax(dim=1).max()) + 1
     assert length < 16
     assert seen == [(2, length if model.text_encoder.trunk.looks_back else 16)]
+
+
+def test_texts_that_begin_alike_get_the_vectors_that_each_gets_alone(model, vocabulary):
+    texts = [f"a photo of {article} {name}" for article in ("a", "the") for name in WORDS]
+    model = model.double()
+    seen: list[tuple[int, ...]] = []
+    model.text_encoder.trunk.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape)))
+    side = served(model, vocabulary)
+    side._autocast = False
+    found = side.embed(texts)
+    num_tokens = sum(rows * length for rows, length in seen)
+    seen.clear()
+    alone = served(model, vocabulary)
+    alone._autocast = False
+    expected = np.concatenate([alone.embed([text]) for text in texts])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.abs(found[:-1] - found[1:]).max() > 1e-3
+    if model.text_encoder.trunk.looks_back:
+        assert num_tokens < 0.7 * sum(rows * length for rows, length in seen)
 
 
 def test_scale_and_bias_are_told():
