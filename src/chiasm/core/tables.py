@@ -23,6 +23,7 @@ class Table:
     Attributes:
         columns: names, each once.
         rows: one value for each column.
+        remarks: name of the column that holds sentences, which have no room in a terminal's table and stand below it.
 
     Raises:
         ValueError: a row is not as long as there are columns.
@@ -30,6 +31,7 @@ class Table:
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Value, ...], ...]
+    remarks: str | None = None
 
     def __post_init__(self) -> None:
         for index, row in enumerate(self.rows):

@@ -71,7 +71,7 @@ class Evaluation(Record, Generic[ResultT]):
             return Table(names, tuple(rows))
         rows = [(*row, None) for row in rows]
         rows += [(one.model, one.data, *(None for _ in columns), one.reason) for one in self.missing]
-        return Table((*names, WHY), tuple(rows))
+        return Table((*names, WHY), tuple(rows), remarks=WHY)
 
 
 @runtime_checkable

@@ -53,8 +53,7 @@ class Plan:
     pages: Pages | None = None
 
     def __post_init__(self) -> None:
-        if self.bootstrap < 1:
-            raise InputError("at least one bootstrap draw", f"{self.bootstrap} came", "1000 is usual")
+        check_draws(self.bootstrap)
         for path, suffix in ((self.csv, ".csv"), (self.html, ".html")):
             if path is not None and path.suffix != suffix:
                 raise InputError(f"a file that ends in {suffix}", f"{path} came", "change its name")
@@ -82,3 +81,13 @@ class Plan:
         if self.html is not None and self.pages is not None:
             page(self.pages)(self.html, evaluation)
         return evaluation.model_copy(update={"csv": self.csv, "html": self.html})
+
+
+def check_draws(num_draws: int) -> None:
+    """Refuse a bootstrap without draws before anything is computed.
+
+    Raises:
+        InputError: fewer than one draw.
+    """
+    if num_draws < 1:
+        raise InputError("at least one bootstrap draw", f"{num_draws} came", "1000 is usual")

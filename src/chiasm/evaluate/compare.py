@@ -152,7 +152,8 @@ def compare(
         ours, theirs = ways[way](encoder, splits), ways[way](other, splits)
         return [_contest(encoder, other, splits, way, ours, theirs, plan)]
 
-    pairs = [(splits, way) for splits in data for way in dict.fromkeys(by)]
+    asked = [way for place, way in enumerate(by) if way not in by[:place]]
+    pairs = [(splits, way) for splits in data for way in asked]
     found = grid(
         Evaluation[Contest], "compare", [model], pairs, lambda one: f"{one[0].test.name} by {one[1]}", judge, plan
     )
@@ -174,7 +175,7 @@ class _Answers:
         labels: Int[np.ndarray, " B"],
         classes: Sequence[str],
     ) -> _Answers:
-        names = [classes[label] for label in labels.tolist()]
+        names = [classes[int(label)] for label in labels]
         return cls(dict(zip(keys, names, strict=True)), dict(zip(keys, (answers == labels).tolist(), strict=True)))
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from chiasm.core.errors import InputError
 from chiasm.core.estimates import Estimate
 from chiasm.core.example import Splits
-from chiasm.core.predictors import Encoder, Learner
+from chiasm.core.predictors import AnyLearner, Encoder, Learner
 from chiasm.core.seeds import stream
 from chiasm.core.tables import Value
 from chiasm.evaluate._answer import Evaluation, Result
@@ -65,7 +65,7 @@ def few_shot(
     models: Sequence[Encoder],
     *,
     data: Sequence[Splits],
-    learner: Learner,
+    learner: AnyLearner,
     shots: Sequence[int] = (1, 2, 5, 10, 20),
     draws: int = 10,
     **options: Unpack[Options],
@@ -76,7 +76,7 @@ def few_shot(
         models: the encoders, one or several.
         data: training pictures, from which the shots are drawn, and test pictures, with classes; one data set or
             several.
-        learner: how to learn from the shots.
+        learner: how to learn from the shots, by vectors alone.
         shots: how many pictures of each class, one number or several.
         draws: how often the shots are drawn, at least 2.
         options: of every evaluation.
@@ -86,6 +86,8 @@ def few_shot(
         TooManyBrokenError: more of the pictures are broken than is tolerated.
     """
     plan = Plan(**options)
+    if not isinstance(learner, Learner):
+        raise InputError("a learner that needs no names", "this one reads them", "take logistic or centroid")
     if not shots or min(shots) < 1:
         raise InputError("at least one shot per class", f"{min(shots, default='nothing')} came", "ask for 1 or more")
     if draws < _FEWEST_DRAWS:

@@ -21,7 +21,7 @@ from chiasm.core.predictors import Answerer, Record
 from chiasm.data.prompts import ClassNames
 from chiasm.data.written import WrittenAnswers
 from chiasm.evaluate._answer_scores import AnswerJudge, JudgedAnswer, KindScore, asked_of, most_frequent
-from chiasm.evaluate._scores import check_draws
+from chiasm.evaluate._options import check_draws
 from chiasm.evaluate._told import told_questions
 
 

@@ -71,7 +71,7 @@ class ServedText:
         """
         return TextParts(self._encoder, self._tokenizer, self._device)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Changes whenever answers could: the vocabulary lies beside the weights and may be exchanged alone.
 

@@ -47,9 +47,13 @@ def show(record: BaseModel, as_json: bool, console: Console) -> None:
 
 
 def _show_table(table: Table, console: Console) -> None:
-    """All rows of a table; what was not measured is a dash, columns without any value are left out."""
+    """All rows of a table; what was not measured is a dash, columns without any value are left out.
+
+    A remark stands below the table, after the words that its row begins with.
+    """
     shown = Grid(box=None, padding=(0, 1, 0, 0))
-    names = [name for name in table.columns if any(value is not None for value in table.column(name))]
+    told = [name for name in table.columns if any(value is not None for value in table.column(name))]
+    names = [name for name in told if name != table.remarks]
     for name in names:
         is_figure = not any(isinstance(value, str) for value in table.column(name))
         # Names may be folded, figures stay whole.
@@ -57,6 +61,10 @@ def _show_table(table: Table, console: Console) -> None:
     for cells in zip(*(table.column(name) for name in names), strict=True):
         shown.add_row(*(escape(_cell(cell)) for cell in cells))
     console.print(shown)
+    for row, remark in zip(table.rows, table.column(table.remarks) if table.remarks else (), strict=False):
+        if remark is not None:
+            words = [value for value in row if isinstance(value, str) and value != remark]
+            console.print(escape(f"{MISSING} {', '.join(words)}: {remark}"), style="dim", highlight=False)
 
 
 def _width(table: Table, name: str) -> int:

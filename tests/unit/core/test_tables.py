@@ -42,6 +42,24 @@ def test_people_see_0_as_0_and_nothing_as_a_dash() -> None:
     assert lines == [["model", "top-1", "mAP"], ["a,", "b", "0.500", "0.000"], ["0.25–0.75"], ["c", "–", "–"]]
 
 
+def test_remarks_stand_below_the_table(tmp_path) -> None:
+    class Remarked(Record):
+        def table(self) -> Table:
+            return Table(("model", "top-1", "why not"), (("a", 0.5, None), ("b", None, "it is [blind]")), "why not")
+
+    console = Console(width=80)
+    with console.capture() as capture:
+        show(Remarked(), as_json=False, console=console)
+    assert [line.split() for line in capture.get().splitlines()] == [
+        ["model", "top-1"],
+        ["a", "0.500"],
+        ["b", "–"],
+        ["–", "b:", "it", "is", "[blind]"],
+    ]
+    write_csv(tmp_path / "t.csv", Remarked().table())
+    assert (tmp_path / "t.csv").read_text().splitlines()[2] == "b,,it is [blind]"
+
+
 def test_a_row_has_a_value_for_each_column() -> None:
     with pytest.raises(ValueError, match="row 0 has 1 values"):
         Table(("a", "b"), (("x",),))

@@ -41,7 +41,8 @@ class CountedText:
     """Length and first letter of a text; remembers what it was asked."""
 
     def __init__(self, fingerprint: str = "letters") -> None:
-        self.logit_scale, self.logit_bias, self.fingerprint = 10.0, None, fingerprint
+        self.logit_scale, self.fingerprint = 10.0, fingerprint
+        self.logit_bias: float | None = None
         self.asked: list[str] = []
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:

@@ -82,7 +82,7 @@ class ColourWords:
 
     def __init__(self) -> None:
         self.logit_scale = 5.0
-        self.logit_bias = None
+        self.logit_bias: float | None = None
         self.fingerprint = "words"
         self.seen: list[str] = []
 

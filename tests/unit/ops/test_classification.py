@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -28,9 +30,9 @@ def test_counts_are_those_of_scikit_learn(asked) -> None:
     expected = metrics.confusion_matrix(labels, answers, labels=np.arange(NUM_CLASSES))
     assert np.array_equal(confusion(answers, labels, NUM_CLASSES), expected)
     found = tallies(answers, labels, NUM_CLASSES, np.ones((1, 80)))
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        labels, answers, labels=np.arange(NUM_CLASSES), zero_division=0
-    )
+    options: dict[str, Any] = {"labels": np.arange(NUM_CLASSES), "zero_division": 0}
+    figures = metrics.precision_recall_fscore_support(labels, answers, **options)
+    precision, recall, f1, support = (np.asarray(one) for one in figures)
     np.testing.assert_allclose(found.precision()[0], precision)
     np.testing.assert_allclose(found.recall()[0], recall)
     np.testing.assert_allclose(found.f1()[0], f1)
