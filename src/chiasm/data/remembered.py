@@ -146,7 +146,8 @@ class RememberedText:
         keys = [content_key(text) for text in texts]
         rows, is_there = shelf.get(keys, self._embed_dim)
         missing = {keys[place]: texts[place] for place in np.flatnonzero(~is_there)}
-        for piece in _pieces(list(missing.items())):
+        # In this order texts that begin alike are read together, which is less work.
+        for piece in _pieces(sorted(missing.items(), key=lambda item: item[1])):
             shelf.put([key for key, _ in piece], self._text.embed([text for _, text in piece]))
         return shelf.get(keys, self._embed_dim)[0] if missing else rows
 
