@@ -17,6 +17,7 @@ least, then those of the whole process: Python, libraries and weights included. 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -36,6 +37,11 @@ AIMS = {COLD: 3.0, WARM: 50.0}
 SPECIALS = ("<|startoftext|>", "<|endoftext|>")
 
 
+def library(name: str) -> Any:
+    """A library that chiasm itself does without."""
+    return importlib.import_module(name)
+
+
 def class_folders(photos: Path, num_images: int, folder: Path) -> None:
     """Links to the first pictures, each in the folder of its class."""
     for file in sorted(photos.glob("*.jpg"))[:num_images]:
@@ -53,7 +59,6 @@ def sentences_of(folder: Path, num_templates: int) -> list[tuple[str, ...]]:
 def make_model(folder: Path, sentences: list[tuple[str, ...]]) -> None:
     """A CLIP of the published size, with byte pairs in which common words are one token, as in the published ones."""
     import torch
-    import transformers
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
@@ -78,6 +83,7 @@ def make_model(folder: Path, sentences: list[tuple[str, ...]]) -> None:
     words = model["vocab"]
     for token in (*sorted(letter + "</w>" for letter in alphabet), *SPECIALS):
         words.setdefault(token, len(words))
+    transformers = library("transformers")
     folder.mkdir()
     (folder / "vocab.json").write_text(json.dumps(words), encoding="utf-8")
     merges = [" ".join(pair) for pair in model["merges"]]
@@ -93,9 +99,9 @@ def make_model(folder: Path, sentences: list[tuple[str, ...]]) -> None:
 def run_one_by_one(model: Path, data: Path, num_templates: int, _: Path) -> Callable[[], dict[str, Any]]:
     """The way of TTI-Eval's evaluators, with several templates: a loop over pictures, a loop over classes."""
     import torch
-    import transformers
     from PIL import Image
 
+    transformers = library("transformers")
     loaded = transformers.CLIPModel.from_pretrained(model).eval()
     pictures = transformers.CLIPImageProcessorPil.from_pretrained(model)
     words = transformers.CLIPTokenizer.from_pretrained(model)

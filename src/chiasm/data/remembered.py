@@ -145,7 +145,7 @@ class RememberedText:
         shelf = self._store.shelf("texts", self.fingerprint)
         keys = [content_key(text) for text in texts]
         rows, is_there = shelf.get(keys, self._embed_dim)
-        missing = {keys[place]: texts[place] for place in np.flatnonzero(~is_there)}
+        missing = {keys[place]: texts[place] for place in np.flatnonzero(~is_there).tolist()}
         # In this order texts that begin alike are read together, which is less work.
         for piece in _pieces(sorted(missing.items(), key=lambda item: item[1])):
             shelf.put([key for key, _ in piece], self._text.embed([text for _, text in piece]))

@@ -152,8 +152,8 @@ def compare(
         ours, theirs = ways[way](encoder, splits), ways[way](other, splits)
         return [_contest(encoder, other, splits, way, ours, theirs, plan)]
 
-    asked = [way for place, way in enumerate(by) if way not in by[:place]]
-    pairs = [(splits, way) for splits in data for way in asked]
+    asked: list[By] = [way for place, way in enumerate(by) if way not in by[:place]]
+    pairs: list[tuple[Splits, By]] = [(splits, way) for splits in data for way in asked]
     found = grid(
         Evaluation[Contest], "compare", [model], pairs, lambda one: f"{one[0].test.name} by {one[1]}", judge, plan
     )

@@ -125,7 +125,7 @@ def stored(
         return Pair(one.model, f"{one.data} by {way}", lambda: judge(one, way))
 
     chosen = _chosen(stored_models(root), models, data)
-    asked = [way for place, way in enumerate(by) if way not in by[:place]]
+    asked: list[By] = [way for place, way in enumerate(by) if way not in by[:place]]
     pairs = [pair(one, way) for one in chosen for way in asked]
     found = gathered(Evaluation[StoredResult], "stored", pairs)
     return plan.finished(found, lambda pages: pages.classification)
