@@ -75,7 +75,7 @@ def steps_of(words: Sequence[str], teraflops: float) -> int:
 def scores(model: str, options: argparse.Namespace) -> dict[str, float]:
     """k-NN and linear accuracy of one model."""
     return {
-        how: chiasm("evaluate", how, model, "--data", options.test)["scores"]["accuracy"]["value"]
+        how: chiasm("evaluate", how, model, "--data", options.test)["results"][0]["scores"]["accuracy"]["value"]
         for how in ("knn", "linear")
     }
 

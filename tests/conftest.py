@@ -21,6 +21,12 @@ def _few_threads() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left in the cache folder of the person who runs the tests, nor found there."""
+    monkeypatch.setenv("CHIASM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-models-page", action="store_true", help="measure anew what docs/models.md says")
 

@@ -100,8 +100,8 @@ def test_classify_and_evaluate(shell, model, pictures, tmp_path):
     assert answers["logistic"]["predictions"] != answers["centroid"]["predictions"]
     for evaluation in ("knn", "linear"):
         code, out, _ = shell("evaluate", evaluation, model, "--data", pictures, "--json")
-        scores = json.loads(out)["scores"]
         assert code == 0
+        scores = json.loads(out)["results"][0]["scores"]
         assert scores["accuracy"]["low"] <= scores["accuracy"]["value"] <= scores["accuracy"]["high"]
 
 
@@ -157,4 +157,4 @@ def test_help_tells_every_option(shell):
 def test_raw_pixels_are_a_baseline_for_every_evaluation(shell, model, pictures):
     code, out, _ = shell("evaluate", "compare", model, "raw-pixels", "--data", pictures, "--bootstrap", 50, "--json")
     assert code == 0
-    assert json.loads(out)["baseline"].startswith("raw pixels")
+    assert json.loads(out)["results"][0]["baseline"].startswith("raw pixels")

@@ -56,6 +56,7 @@ def parts(request) -> TextParts:
 class Words:
     """The side of a model that reads."""
 
+    fingerprint: str = "words"
     logit_scale: float = 7.0
     logit_bias: float | None = None
 
@@ -154,6 +155,7 @@ def test_names_that_do_not_fit_are_told(parts: TextParts) -> None:
 
 def test_a_model_that_cannot_be_learned_through_is_told(parts: TextParts) -> None:
     class Closed:
+        fingerprint: str = "closed"
         logit_scale: float = 1.0
         logit_bias: float | None = None
 

@@ -18,6 +18,7 @@ NUM_CLASSES, WIDTH = 3, 6
 class Words:
     """The side of a model that reads; only its scale is asked for."""
 
+    fingerprint: str = "words"
     logit_bias: float | None = None
 
     def __init__(self, logit_scale: float) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -116,6 +116,10 @@ class Source(Protocol):
             BrokenPictureError: the picture cannot be decoded.
         """
         ...
+
+
+Judged = Annotated[Source, "pictures to judge a model on"]
+"""A source that nothing is learnt from; in a shell the test split of what is named, or all of it (`open_judged`)."""
 
 
 @dataclass(frozen=True, slots=True)

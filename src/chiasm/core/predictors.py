@@ -78,10 +78,14 @@ class TextEncoder(Protocol):
         logit_scale: what a cosine is multiplied by before the softmax or sigmoid of the training objective.
         logit_bias: what is added after that; None for a model trained with a softmax (CLIP), a number for one trained
             with a sigmoid (SigLIP).
+        fingerprint: changes whenever weights or vocabulary change.
     """
 
     logit_scale: float
     logit_bias: float | None
+
+    @property
+    def fingerprint(self) -> str: ...
 
     def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "B D"]:
         """Vectors of length 1 of texts, in their order."""

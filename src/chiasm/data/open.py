@@ -86,6 +86,25 @@ def open_splits(spec: str, seed: int = 0) -> Splits:
     return Splits(*derive(open_source(spec), seed))
 
 
+def open_judged(spec: str) -> Source:
+    """Open pictures to judge a model on, from which nothing is learnt.
+
+    The split that `spec` names, else the source's test (else validation) split, else everything.
+
+    Args:
+        spec: as for `open_source`.
+
+    Raises:
+        InputError: nothing usable lies there.
+        UnknownNameError: the scheme, split or option is not known.
+    """
+    if derived_part(spec) is not None:
+        return open_source(spec)
+    target = _resolve(spec)
+    test = first_of(TEST_NAMES, target.module.splits(target.where)) if target.split is None else None
+    return open_source(spec) if test is None else open_source(spec, test)
+
+
 def open_picture(path: Path) -> Source:
     """One picture file as a source of its own; its key is the path. A file that is missing shows when it is read."""
     return PictureFiles(str(path), [str(path)], Path)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from chiasm.core.estimates import Estimate
 from chiasm.core.example import QuestionAnswer
 from chiasm.core.predictors import Record
 from chiasm.ops.agreement import soft_accuracy
-from chiasm.ops.bootstrap import Estimate, bootstrap_of_sums
+from chiasm.ops.bootstrap import bootstrap_of_sums
 from chiasm.ops.words import plain_answer
 
 

@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Float
 
 from chiasm.core.errors import InputError
+from chiasm.core.estimates import Estimate
 from chiasm.core.example import Source, Subset
 from chiasm.core.predictors import Encoder, Record
 from chiasm.ops.bleu import bleu, bleu_counts
-from chiasm.ops.bootstrap import Estimate, bootstrap_mean, bootstrap_of_sums
+from chiasm.ops.bootstrap import bootstrap_mean, bootstrap_of_sums
 from chiasm.ops.cider import Consensus
 from chiasm.ops.clip_score import clip_prompt, clip_scores, ref_clip_scores
 from chiasm.ops.words import caption_words

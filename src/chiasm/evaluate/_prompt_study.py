@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from chiasm.core.errors import InputError
+from chiasm.core.estimates import Estimate
 from chiasm.core.example import Source
 from chiasm.core.predictors import Encoder, Record
 from chiasm.data.prompts import PLAIN, SETS, ClassNames, Templates, check_names, check_templates
+from chiasm.evaluate._options import check_draws
 from chiasm.evaluate._prompt_trial import ClassScore, Effect, TemplateScore, class_scores, template_scores, tried
-from chiasm.evaluate._scores import check_draws
-from chiasm.ops.bootstrap import Estimate, bootstrap_means
+from chiasm.ops.bootstrap import bootstrap_means
 from chiasm.ops.labels import match_names, relabel
 
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from chiasm.core.estimates import Estimate
 from chiasm.core.predictors import Record, TextEncoder
 from chiasm.data.prompts import PLAIN, Templates, prompts
-from chiasm.ops.bootstrap import Estimate, bootstrap_means
+from chiasm.ops.bootstrap import bootstrap_means
 from chiasm.ops.vectors import unit_rows
 from chiasm.ops.zero_shot import class_vectors
 

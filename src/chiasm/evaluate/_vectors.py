@@ -46,6 +46,11 @@ class SplitVectors:
     is_one_source: bool
     skipped: dict[str, str]
 
+    @property
+    def num_neighbours(self) -> int:
+        """Training pictures that a test picture can be compared with."""
+        return len(self.train.labels) - int(self.is_one_source)
+
 
 def embed_splits(model: Encoder, data: Splits) -> SplitVectors:
     """Embed both splits; pictures without a class are left out.

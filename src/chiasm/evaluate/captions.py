@@ -23,7 +23,7 @@ from chiasm.evaluate._caption_scores import (
     most_typical,
     those,
 )
-from chiasm.evaluate._scores import check_draws
+from chiasm.evaluate._options import check_draws
 from chiasm.evaluate._told import told_captions
 
 

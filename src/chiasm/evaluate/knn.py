@@ -6,13 +6,19 @@ Paper: Caron et al., 2021, "Emerging Properties in Self-Supervised Vision Transf
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Unpack
+
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Splits
 from chiasm.core.predictors import Encoder
-from chiasm.evaluate._scores import Judgement, check_draws, score
+from chiasm.evaluate._answer import Evaluation
+from chiasm.evaluate._grid import grid, name_of_test
+from chiasm.evaluate._options import Options, Plan
+from chiasm.evaluate._scores import Judgement, score
 from chiasm.evaluate._vectors import SplitVectors, embed_splits
 
 
@@ -20,61 +26,80 @@ class KnnResult(Judgement):
     """What `knn` found.
 
     Attributes:
+        train: source of the pictures that voted.
         k: neighbours that voted: what was asked for, or all that there are.
         temperature: of the votes.
+        num_train: training pictures that were used.
         is_leave_one_out: train and test are one source, and no picture was its own neighbour.
     """
 
+    train: str
     k: int
     temperature: float
+    num_train: int
     is_leave_one_out: bool
 
 
 def knn(
-    model: Encoder, data: Splits, k: int = 20, temperature: float = 0.07, bootstrap: int = 1000, seed: int = 0
-) -> KnnResult:
-    """Judge a model's vectors by weighted k-nearest-neighbour classification.
+    models: Sequence[Encoder],
+    *,
+    data: Sequence[Splits],
+    k: int = 20,
+    temperature: float = 0.07,
+    **options: Unpack[Options],
+) -> Evaluation[KnnResult]:
+    """Judge the vectors of models by weighted k-nearest-neighbour classification.
 
     Args:
-        model: the encoder.
-        data: training pictures (the neighbours) and test pictures, with classes. When both are the same source, each
-            picture is judged by the others.
+        models: the encoders, one or several.
+        data: training pictures (the neighbours) and test pictures, with classes; one data set or several. When both are
+            the same source, each picture is judged by the others.
         k: neighbours that vote.
         temperature: a neighbour's vote weighs exp(cosine / temperature).
-        bootstrap: resampled sets of test pictures behind the interval.
-        seed: of the resampling.
+        options: of every evaluation.
 
     Raises:
-        InputError: k, temperature or bootstrap is out of range, or the splits have no classes in common.
+        InputError: an option is out of range, or no data set has classes in both splits.
         TooManyBrokenError: more of the pictures are broken than is tolerated.
     """
     check_vote(k, temperature)
-    check_draws(bootstrap)
-    vectors = embed_splits(model, data)
-    num_neighbours = len(vectors.train.labels) - int(vectors.is_one_source)
-    if num_neighbours == 0:
-        raise InputError("at least two pictures to compare", f"{data.train.name} has one", "add pictures")
-    answers = knn_answers(vectors, k, temperature)
-    return KnnResult(
-        model=model.name,
-        fingerprint=model.fingerprint,
-        train=data.train.name,
-        test=data.test.name,
-        scores=score(answers, vectors.test.labels, vectors.classes, bootstrap, seed),
-        k=min(k, num_neighbours),
-        temperature=temperature,
-        num_train=len(vectors.train.labels),
-        is_leave_one_out=vectors.is_one_source,
-        skipped=vectors.skipped,
-    )
+    plan = Plan(**options)
+
+    def judge(model: Encoder, splits: Splits) -> list[KnnResult]:
+        vectors = embed_splits(model, splits)
+        return [
+            KnnResult(
+                model=model.name,
+                fingerprint=model.fingerprint,
+                data=splits.test.name,
+                train=splits.train.name,
+                scores=score(
+                    knn_votes(vectors, k, temperature), vectors.test.labels, vectors.classes, plan.bootstrap, plan.seed
+                ),
+                k=min(k, vectors.num_neighbours),
+                temperature=temperature,
+                num_train=len(vectors.train.labels),
+                is_leave_one_out=vectors.is_one_source,
+                skipped=vectors.skipped,
+            )
+        ]
+
+    found = grid(Evaluation[KnnResult], "knn", models, data, name_of_test, judge, plan)
+    return plan.finished(found, lambda pages: pages.classification)
 
 
-def knn_answers(vectors: SplitVectors, k: int, temperature: float) -> Int[np.ndarray, " B"]:
-    """Class index that the neighbours vote for, for each test picture."""
+def knn_votes(vectors: SplitVectors, k: int, temperature: float) -> Float[np.ndarray, "B K"]:
+    """Share of the neighbours' votes that each class gets, for each test picture.
+
+    Raises:
+        InputError: there is only one picture, which is to be judged by the others.
+    """
     import torch
 
     from chiasm.ops.similarity import knn_classify
 
+    if vectors.num_neighbours == 0:
+        raise InputError("at least two pictures to compare", "there is one", "add pictures")
     own_rows = None
     if vectors.is_one_source:
         row_of = {key: row for row, key in enumerate(vectors.train.keys)}
@@ -88,7 +113,7 @@ def knn_answers(vectors: SplitVectors, k: int, temperature: float) -> Int[np.nda
         temperature,
         own_rows,
     )
-    return votes.argmax(dim=1).numpy()
+    return votes.double().numpy()
 
 
 def check_vote(k: int, temperature: float) -> None:

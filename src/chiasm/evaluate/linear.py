@@ -8,7 +8,9 @@ Differs: the penalty is judged by log loss, not by accuracy, and searched from s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -17,7 +19,10 @@ from chiasm.core.errors import InputError
 from chiasm.core.example import Splits
 from chiasm.core.predictors import Encoder
 from chiasm.core.seeds import stream
-from chiasm.evaluate._scores import Judgement, check_draws, score
+from chiasm.evaluate._answer import Evaluation
+from chiasm.evaluate._grid import grid, name_of_test
+from chiasm.evaluate._options import Options, Plan
+from chiasm.evaluate._scores import Judgement, score
 from chiasm.evaluate._vectors import SplitVectors, embed_splits
 from chiasm.ops.labels import rank_in_class
 from chiasm.ops.logistic import LogisticFit, fit_logistic
@@ -32,46 +37,61 @@ class LinearResult(Judgement):
     """What `linear` found.
 
     Attributes:
+        train: source of the training pictures.
+        num_train: training pictures that were used.
         inverse_penalty: the C that was chosen.
         converged: whether the final fit reached the solver's tolerance.
         num_held_out: training pictures on which C was chosen before the fit on all of them.
     """
 
+    train: str
+    num_train: int
     inverse_penalty: float
     converged: bool
     num_held_out: int
 
 
-def linear(model: Encoder, data: Splits, held_out: float = 0.2, bootstrap: int = 1000, seed: int = 0) -> LinearResult:
-    """Judge a model's vectors by logistic regression on them; the model itself stays as it is.
+def linear(
+    models: Sequence[Encoder], *, data: Sequence[Splits], held_out: float = 0.2, **options: Unpack[Options]
+) -> Evaluation[LinearResult]:
+    """Judge the vectors of models by logistic regression on them; the models themselves stay as they are.
 
     Args:
-        model: the encoder.
-        data: training and test pictures, with classes.
+        models: the encoders, one or several.
+        data: training and test pictures, with classes; one data set or several.
         held_out: share of each class's training pictures on which the strength of the penalty is chosen.
-        bootstrap: resampled sets of test pictures behind the interval.
-        seed: draws the held-out pictures and the resampled sets.
+        options: of every evaluation.
 
     Raises:
-        InputError: an option is out of range, the splits have no classes in common or are the same source.
+        InputError: an option is out of range, or no data set has two splits with classes in common.
         TooManyBrokenError: more of the pictures are broken than is tolerated.
     """
-    check_draws(bootstrap)
-    check_probe(data, held_out)
-    vectors = embed_splits(model, data)
-    probe = fit_probe(vectors, held_out, seed)
-    answers = probe.answers(vectors)
-    return LinearResult(
-        model=model.name,
-        fingerprint=model.fingerprint,
-        train=data.train.name,
-        test=data.test.name,
-        scores=score(answers, vectors.test.labels, vectors.classes, bootstrap, seed),
-        inverse_penalty=probe.inverse_penalty,
-        converged=probe.fit.converged,
-        num_train=len(vectors.train.labels),
-        num_held_out=probe.num_held_out,
-        skipped=vectors.skipped,
+    check_held_out(held_out)
+    plan = Plan(**options)
+
+    def judge(model: Encoder, splits: Splits) -> list[LinearResult]:
+        check_apart(splits)
+        vectors = embed_splits(model, splits)
+        probe = fit_probe(vectors, held_out, plan.seed)
+        probabilities = probe.fit.probabilities(vectors.test.vectors)
+        return [
+            LinearResult(
+                model=model.name,
+                fingerprint=model.fingerprint,
+                data=splits.test.name,
+                train=splits.train.name,
+                scores=score(probabilities, vectors.test.labels, vectors.classes, plan.bootstrap, plan.seed),
+                inverse_penalty=probe.inverse_penalty,
+                converged=probe.fit.converged,
+                num_train=len(vectors.train.labels),
+                num_held_out=probe.num_held_out,
+                skipped=vectors.skipped,
+            )
+        ]
+
+    return plan.finished(
+        grid(Evaluation[LinearResult], "linear", models, data, name_of_test, judge, plan),
+        lambda pages: pages.classification,
     )
 
 
@@ -89,10 +109,6 @@ class Probe:
     inverse_penalty: float
     num_held_out: int
 
-    def answers(self, vectors: SplitVectors) -> Int[np.ndarray, " B"]:
-        """Most probable class index for each test picture."""
-        return self.fit.probabilities(vectors.test.vectors).argmax(axis=1)
-
 
 def fit_probe(vectors: SplitVectors, held_out: float, seed: int) -> Probe:
     """Choose the penalty on held-out training pictures, then fit on all of them."""
@@ -103,14 +119,22 @@ def fit_probe(vectors: SplitVectors, held_out: float, seed: int) -> Probe:
     return Probe(fit, strength, int(is_held_out.sum()))
 
 
-def check_probe(data: Splits, held_out: float) -> None:
-    """Refuse what no probe can be fitted or honestly judged on.
+def check_held_out(held_out: float) -> None:
+    """Refuse a share that leaves nothing to fit or to choose on.
 
     Raises:
-        InputError: the held-out share is not between 0 and 1, or both splits are the same source.
+        InputError: it is not between 0 and 1.
     """
     if not 0 < held_out < 1:
         raise InputError("a held-out share between 0 and 1", f"{held_out} came", "0.2 is usual")
+
+
+def check_apart(data: Splits) -> None:
+    """Refuse what no fitted classifier can be honestly judged on.
+
+    Raises:
+        InputError: both splits are the same source.
+    """
     if data.train.name == data.test.name:
         raise InputError(
             "a test split apart from the training split", f"both are {data.test.name}", "use two splits, or `knn`"

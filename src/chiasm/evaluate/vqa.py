@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from chiasm.core.errors import InputError
+from chiasm.core.estimates import Estimate
 from chiasm.core.example import Source
 from chiasm.core.predictors import Answerer, Record
 from chiasm.data.prompts import ClassNames
 from chiasm.data.written import WrittenAnswers
 from chiasm.evaluate._answer_scores import AnswerJudge, JudgedAnswer, KindScore, asked_of, most_frequent
-from chiasm.evaluate._scores import check_draws
+from chiasm.evaluate._options import check_draws
 from chiasm.evaluate._told import told_questions
-from chiasm.ops.bootstrap import Estimate
 
 
 class VqaResult(Record):

@@ -14,6 +14,7 @@ from chiasm.core.config import Config as BaseConfig
 from chiasm.core.protocols import Model
 from chiasm.data import tokenizer as tokenizers
 from chiasm.heads.text_pool import AnyTextPool, ByHighestToken
+from chiasm.layers.memory import Memory
 from chiasm.trunks import AnyTextTrunk
 
 
@@ -73,9 +74,23 @@ class TextEncoder(Model):
         places = self.pool.places(tokens)
         return places + 1 if self.trunk.looks_back else places.new_full(places.shape, tokens.shape[1])
 
-    def forward(self, tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "B D"]:
-        """Vectors of texts, of any length, in the precision of the weights."""
-        return self.projection(self.pool(self.trunk(tokens), tokens))
+    def forward(self, tokens: Int64[Tensor, "B T"], num_shared: int = 0) -> Float[Tensor, "B D"]:
+        """Vectors of texts, of any length, in the precision of the weights.
+
+        Args:
+            tokens: of the texts.
+            num_shared: first tokens that are the same in all texts and are computed once, fewer than any vector depends
+                on; above 0 only for a trunk that looks back.
+        """
+        if num_shared == 0:
+            return self.projection(self.pool(self.trunk(tokens), tokens))
+        memory = Memory()
+        self.trunk(tokens[:1, :num_shared], memory.after(num_shared))
+        memory.choose(tokens.new_zeros(len(tokens)))
+        vectors = self.trunk(tokens[:, num_shared:], memory.after(tokens.shape[1] - num_shared))
+        # Nobody asks for the vectors of the shared tokens; their places keep the others where the pool looks for them.
+        shared = vectors.new_zeros(len(tokens), num_shared, vectors.shape[2])
+        return self.projection(self.pool(torch.cat([shared, vectors], dim=1), tokens))
 
 
 @dataclass(frozen=True, slots=True)

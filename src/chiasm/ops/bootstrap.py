@@ -1,4 +1,4 @@
-"""Percentile bootstrap over pictures: how far a mean (an accuracy, a difference of two) can be trusted.
+"""Percentile bootstrap over pictures: how far a figure (an accuracy, a difference of two) can be trusted.
 
 Paper: Efron, 1979, "Bootstrap Methods: Another Look at the Jackknife"; the percentile interval as in Efron and
     Tibshirani, 1993, "An Introduction to the Bootstrap", section 13.3.
@@ -6,32 +6,16 @@ Paper: Efron, 1979, "Bootstrap Methods: Another Look at the Jackknife"; the perc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
-from chiasm.core.predictors import Record
+from chiasm.core.estimates import Estimate
 from chiasm.core.seeds import stream
 
 # Numbers drawn at once: 4 million indices of 8 bytes are 32 MB.
 _DRAWN_AT_ONCE = 4_000_000
-
-
-class Estimate(Record):
-    """A mean over pictures and its interval.
-
-    When every picture has the same value the interval has no width: resampling cannot show what was never seen. With n
-    pictures all answered right, error rates up to about 3 / n remain plausible.
-
-    Attributes:
-        value: the mean over the pictures at hand.
-        low, high: ends of the 95 % percentile interval.
-    """
-
-    value: float
-    low: float
-    high: float
 
 
 def bootstrap_mean(values: Shaped[np.ndarray, " B"], num_draws: int, seed: int) -> Estimate:
@@ -104,6 +88,35 @@ def bootstrap_of_sums(
     return Estimate(value=float(whole[0]), low=float(low), high=float(high))
 
 
+def bootstrap_of(
+    statistic: Callable[[Float[np.ndarray, "S B"]], Float[np.ndarray, " S"]],
+    num_pictures: int,
+    num_draws: int,
+    seed: int,
+) -> Estimate:
+    """A figure that is no mean over pictures (an F1, a mean over classes), with its 95 % interval.
+
+    The resampled sets are those of `bootstrap_mean` with the same seed.
+
+    Args:
+        statistic: from how often each picture counts (one row for each set) to the figure of each set.
+        num_pictures: pictures at hand; at least one.
+        num_draws: resampled sets, at least 1.
+        seed: same seed, same interval.
+
+    Raises:
+        ValueError: there are no pictures or num_draws is below 1.
+    """
+    if num_pictures < 1 or num_draws < 1:
+        raise ValueError(f"a bootstrap needs values and draws, but has {num_pictures} values and {num_draws} draws")
+    at_once = max(1, _DRAWN_AT_ONCE // num_pictures)
+    draws = _draws(num_pictures, num_draws, seed, at_once)
+    resampled = [statistic(_counts(drawn, num_pictures)) for drawn in draws]
+    low, high = np.quantile(np.concatenate(resampled), (0.025, 0.975))
+    value = statistic(np.ones((1, num_pictures)))
+    return Estimate(value=float(value[0]), low=float(low), high=float(high))
+
+
 def _resampled_means(values: Float[np.ndarray, " B"], num_draws: int, seed: int) -> Float[np.ndarray, " S"]:
     """Means of `num_draws` sets drawn with replacement, each as long as `values`."""
     return _resampled(values, num_draws, seed, lambda drawn: drawn.mean(axis=1))
@@ -116,10 +129,19 @@ def _resampled(
     summed: Callable[[Float[np.ndarray, "S B ..."]], Float[np.ndarray, "S ..."]],
 ) -> Float[np.ndarray, "S ..."]:
     """What becomes of `num_draws` sets drawn with replacement, each as long as `values`; some of them at a time."""
-    generator = stream(seed, "bootstrap")
     at_once = max(1, _DRAWN_AT_ONCE // values.size)
-    parts = [
-        summed(values[generator.integers(len(values), size=(min(at_once, num_draws - done), len(values)))])
-        for done in range(0, num_draws, at_once)
-    ]
-    return np.concatenate(parts)
+    return np.concatenate([summed(values[drawn]) for drawn in _draws(len(values), num_draws, seed, at_once)])
+
+
+def _draws(num_pictures: int, num_draws: int, seed: int, at_once: int) -> Iterator[Int[np.ndarray, "S B"]]:
+    """Places of the pictures in each resampled set, some sets at a time."""
+    generator = stream(seed, "bootstrap")
+    for done in range(0, num_draws, at_once):
+        yield generator.integers(num_pictures, size=(min(at_once, num_draws - done), num_pictures))
+
+
+def _counts(drawn: Int[np.ndarray, "S B"], num_pictures: int) -> Float[np.ndarray, "S B"]:
+    """How often each picture is in each resampled set."""
+    places = drawn + num_pictures * np.arange(len(drawn))[:, None]
+    counts = np.bincount(places.ravel(), minlength=len(drawn) * num_pictures)
+    return counts.reshape(len(drawn), num_pictures).astype(np.float64)

@@ -71,7 +71,7 @@ class PictureEncoder:
         self._sight = None if writing is None else Sight(writing, device)
         self.vocabulary = vocabulary
         texts = self._model.texts
-        self.text = None if texts is None else ServedText(texts, name, vocabulary, device)
+        self.text = None if texts is None else ServedText(texts, name, vocabulary, device, self._fingerprint)
 
     @property
     def model(self) -> PictureModel:

@@ -14,6 +14,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -22,7 +23,9 @@ from pydantic import Field, create_model
 
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError, UnknownNameError
-from chiasm.core.example import Source, Splits
+from chiasm.core.example import Judged, Source, Splits
+from chiasm.core.files import expanded
+from chiasm.core.places import cache_folder
 from chiasm.core.predictors import (
     Answerer,
     AnyLearner,
@@ -36,9 +39,15 @@ from chiasm.core.predictors import (
 )
 from chiasm.core.registry import Registry
 from chiasm.data.prompts import ClassNames, Templates, open_names, open_templates
+from chiasm.data.vector_store import VectorStore
+from chiasm.evaluate import Pages
 
 RAW_PIXELS = "raw-pixels"
 """Names the encoder without a model, the baseline below which a model has learnt nothing."""
+
+
+AUTO = "auto"
+"""Names the usual place for what can be made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +55,11 @@ class Opener:
     """How a kind of part is opened from a word.
 
     Attributes:
-        open: word to part.
+        open: word to part; of several parts, words to parts.
         default: the word that is meant when none is given; None where the parameter must be given.
     """
 
-    open: Callable[[str], Any]
+    open: Callable[[Any], Any]
     default: str | None = None
 
 
@@ -87,14 +96,16 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any], words: Sequence
             parameters.append(parameter.replace(annotation=_usual(parameter.default)))
             continue
         part, optional = _without_none(hint)
+        part, several = _without_sequence(part)
         opener = OPENERS.get(part)
         if opener is None:
             missing = name in shared and parameter.default is None
             parameters.append(parameter.replace(annotation=hint | None if missing else hint))
             continue
-        openers[name] = opener
+        openers[name] = _each(opener) if several else opener
         default = opener.default if opener.default is not None else parameter.default
-        parameters.append(parameter.replace(annotation=str | None if optional else str, default=default))
+        kind: Any = Sequence[str] if several else str
+        parameters.append(parameter.replace(annotation=kind | None if optional else kind, default=default))
 
     # A part with a default word may stand before parameters that must be given. Settings have many options: last.
     parameters.sort(key=_place)
@@ -199,6 +210,19 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
     return hint, False
 
 
+def _without_sequence(hint: Any) -> tuple[Any, bool]:
+    """`Sequence[X]` of a part X to (X, True); anything else to (itself, False)."""
+    members = typing.get_args(hint)
+    if typing.get_origin(hint) is Sequence and members[0] in OPENERS:
+        return members[0], True
+    return hint, False
+
+
+def _each(opener: Opener) -> Opener:
+    """Opens every one of several words."""
+    return Opener(lambda words: tuple(map(opener.open, words)))
+
+
 def _open_encoder(word: str) -> Encoder:
     if word == RAW_PIXELS and not Path(word).exists():
         from chiasm.evaluate import RawPixels
@@ -231,6 +255,12 @@ def _open_source(word: str) -> Source:
     return open_source(word)
 
 
+def _open_judged(word: str) -> Source:
+    from chiasm.data.open import open_judged
+
+    return open_judged(word)
+
+
 def _open_splits(word: str) -> Splits:
     from chiasm.data.open import open_splits
 
@@ -248,13 +278,19 @@ def _open_learner(word: str) -> AnyLearner:
     return Registry("chiasm.adapt", "learner").config(name).parse(settings, f"the learner {name}").build()
 
 
+def _open_store(word: str) -> VectorStore:
+    return VectorStore(cache_folder() if word == AUTO else expanded(word))
+
+
 OPENERS: dict[Any, Opener] = {
     Encoder: Opener(_open_encoder),
     Explainer: Opener(_open_explainer),
     Captioner: Opener(_open_writer),
     Answerer: Opener(_open_writer),
     Source: Opener(_open_source),
+    Judged: Opener(_open_judged),
     Splits: Opener(_open_splits),
+    VectorStore: Opener(_open_store, default=AUTO),
     Learner: Opener(_open_learner, default="logistic"),
     AnyLearner: Opener(_open_learner, default="logistic"),
     ClassNames: Opener(open_names),
@@ -280,5 +316,16 @@ def _maps() -> MapPainter:
     return MapPages()
 
 
-TOOLS: dict[Any, Callable[[], Any]] = {HeatPainter: _painter, PatchPainter: _sheets, MapPainter: _maps}
+def _pages() -> Pages:
+    from chiasm.report.evaluation import EvaluationPages
+
+    return EvaluationPages(datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"))
+
+
+TOOLS: dict[Any, Callable[[], Any]] = {
+    HeatPainter: _painter,
+    PatchPainter: _sheets,
+    MapPainter: _maps,
+    Pages: _pages,
+}
 """Parts of which there is one kind, so that no word asks for them; made when the function is called."""

@@ -8,8 +8,12 @@ from typing import Any
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Table as Grid
 
+from chiasm.core.estimates import Estimate
+from chiasm.core.tables import Table, Tabled, Value
+
+MISSING = "–"
 SHOWN_ROWS = 20
 """Longer lists are cut for people; JSON always holds everything."""
 
@@ -19,10 +23,13 @@ def show(record: BaseModel, as_json: bool, console: Console) -> None:
     if as_json:
         console.out(record.model_dump_json(indent=2), highlight=False)
         return
-    facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    facts = Grid(show_header=False, box=None, padding=(0, 2, 0, 0))
     facts.add_column(style="dim")
     facts.add_column(overflow="fold")
     tables = []
+    if isinstance(record, Tabled):
+        _show_table(record.table(), console)
+        return
     for name, value in record:
         title = name.replace("_", " ")
         if _is_rows(value):
@@ -39,13 +46,49 @@ def show(record: BaseModel, as_json: bool, console: Console) -> None:
         console.print(table)
 
 
+def _show_table(table: Table, console: Console) -> None:
+    """All rows of a table; what was not measured is a dash, columns without any value are left out.
+
+    A remark stands below the table, after the words that its row begins with.
+    """
+    shown = Grid(box=None, padding=(0, 1, 0, 0))
+    told = [name for name in table.columns if any(value is not None for value in table.column(name))]
+    names = [name for name in told if name != table.remarks]
+    for name in names:
+        is_figure = not any(isinstance(value, str) for value in table.column(name))
+        # Names may be folded, figures stay whole.
+        shown.add_column(name, overflow="fold", min_width=_width(table, name) if is_figure else None)
+    for cells in zip(*(table.column(name) for name in names), strict=True):
+        shown.add_row(*(escape(_cell(cell)) for cell in cells))
+    console.print(shown)
+    for row, remark in zip(table.rows, table.column(table.remarks) if table.remarks else (), strict=False):
+        if remark is not None:
+            words = [value for value in row if isinstance(value, str) and value != remark]
+            console.print(escape(f"{MISSING} {', '.join(words)}: {remark}"), style="dim", highlight=False)
+
+
+def _width(table: Table, name: str) -> int:
+    """Of the longest line of a column."""
+    return max(len(line) for value in table.column(name) for line in _cell(value).splitlines())
+
+
+def _cell(value: Value) -> str:
+    """A value of a table; an estimate with its interval in a second line."""
+    if value is None:
+        return MISSING
+    if isinstance(value, Estimate):
+        between = "–" if value.low >= 0 else " to "
+        return f"{value.value:.3f}\n{value.low:.2f}{between}{value.high:.2f}"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
 def _is_rows(value: Any) -> bool:
     return isinstance(value, Sequence) and bool(value) and isinstance(value[0], BaseModel)
 
 
-def _rows(records: Sequence[BaseModel]) -> Table:
+def _rows(records: Sequence[BaseModel]) -> Grid:
     """A line for each record; columns in which none of them has anything are left out."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    table = Grid(box=None, padding=(0, 2, 0, 0))
     names = [name for name in type(records[0]).model_fields if any(_is_told(getattr(one, name)) for one in records)]
     for name in names:
         words = name.split("_")

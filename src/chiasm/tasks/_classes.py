@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,16 +20,12 @@ from chiasm.core.predictors import (
     NamedClasses,
     NamedLearner,
     OwnClasses,
-    TextEncoder,
 )
 from chiasm.core.seeds import stream
-from chiasm.data.prompts import ClassNames, Templates, check_names, check_templates, prompts
+from chiasm.data.described import describe, name_vectors, reader
+from chiasm.data.prompts import ClassNames, Templates, check_names, check_templates
 from chiasm.ops.labels import match_names, rank_in_class, relabel
 from chiasm.ops.log_odds import through_unit_length
-from chiasm.ops.zero_shot import SigmoidOfCosines, SoftmaxOfCosines, class_vectors
-
-# Sentences embedded at once: 8,192 vectors of 1,024 numbers are 32 MB.
-_PROMPTS_AT_ONCE = 8192
 
 Origin = Literal["labels", "examples", "labels and examples", "model"]
 Probabilities = Callable[[Embeddings], Float[np.ndarray, "B K"]]
@@ -76,18 +72,10 @@ def from_labels(model: Encoder, labels: ClassNames, templates: Templates, least:
     Raises:
         InputError: the model reads no text, or the names or templates are none.
     """
-    text = reader(model, "give examples (pictures with classes), or take a model that was tied to language")
-    names = check_names(labels, "labels")
-    templates = check_templates(templates, "templates")
-    if text.logit_bias is None and len(names) < least:
-        raise InputError(
-            "at least two classes to choose from", f"only {', '.join(names)} came", "name another class too"
-        )
-    vectors = describe(text, names, templates)
-    if text.logit_bias is None:
-        return Known("labels", names, *_of_units(SoftmaxOfCosines(vectors, text.logit_scale)), vectors=vectors)
-    classifier = SigmoidOfCosines(vectors, text.logit_scale, text.logit_bias)
-    return Known("labels", names, *_of_units(classifier), independent=True, vectors=vectors)
+    otherwise = "give examples (pictures with classes), or take a model that was tied to language"
+    known = describe(model, labels, templates, otherwise, least)
+    ways = _of_units(known.classifier)
+    return Known("labels", known.names, *ways, independent=known.independent, vectors=known.vectors)
 
 
 def from_examples(model: Encoder, examples: Source, learner: AnyLearner | None, shots: int | None, seed: int) -> Known:
@@ -157,7 +145,7 @@ def from_both(
     known = model.embed(drawn)
     _count(known.labels, examples, "a readable example")
     numbers = relabel(known.labels, own, names)
-    vectors = describe(text, names, templates)
+    vectors = name_vectors(text, names, templates)
     classifier = learner.fit_named(known.vectors, numbers, NamedClasses(names, vectors, text))
     counts = np.bincount(numbers, minlength=len(names)).tolist()
     return Known(
@@ -189,17 +177,6 @@ def from_model(model: Encoder, data: Source) -> Known:
     )
 
 
-def reader(model: Encoder, otherwise: str) -> TextEncoder:
-    """The side of a model that reads text; `otherwise` says in the error what to do without one.
-
-    Raises:
-        InputError: there is none.
-    """
-    if model.text is None:
-        raise InputError("a model that reads text", f"{model.name} sees pictures only", otherwise)
-    return model.text
-
-
 def _of_units(classifier: Classifier) -> tuple[Probabilities, Gradients]:
     """Most classifiers read vectors of length 1."""
 
@@ -216,17 +193,6 @@ def _of_lengths(own: OwnClasses) -> tuple[Probabilities, Gradients]:
         return asked.vectors * asked.norms[:, None]
 
     return lambda asked: own.probabilities(whole(asked)), lambda asked, classes: own.gradients(whole(asked), classes)
-
-
-def describe(text: TextEncoder, names: Sequence[str], templates: Templates) -> Float[np.ndarray, "K D"]:
-    """One vector per class, the mean over its sentences; some classes at a time, since 80 sentences each are many."""
-    step = max(_PROMPTS_AT_ONCE // len(templates), 1)
-    parts = []
-    for start in range(0, len(names), step):
-        some = names[start : start + step]
-        vectors = text.embed([prompt for name in some for prompt in prompts(name, templates)])
-        parts.append(class_vectors(vectors.reshape(len(some), len(templates), vectors.shape[1])))
-    return np.concatenate(parts)
 
 
 def _draw(examples: Source, shots: int | None, seed: int) -> Source:

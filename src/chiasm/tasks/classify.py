@@ -12,10 +12,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from chiasm.core.errors import InputError
+from chiasm.core.estimates import Estimate
 from chiasm.core.example import Source
 from chiasm.core.predictors import AnyLearner, Embeddings, Encoder, NamedLearner, Record
 from chiasm.data.prompts import PLAIN, ClassNames, Templates
-from chiasm.ops.bootstrap import Estimate, bootstrap_mean
+from chiasm.ops.bootstrap import bootstrap_mean
 from chiasm.ops.labels import match_names, relabel
 from chiasm.tasks._classes import Known, Origin, from_both, from_examples, from_labels, from_model
 from chiasm.tasks._places import check_suffix

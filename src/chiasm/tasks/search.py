@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from chiasm.core.errors import InputError
 from chiasm.core.predictors import Encoder, Record
-from chiasm.tasks._classes import reader
+from chiasm.data.described import reader
 from chiasm.tasks._places import beside, missing
 from chiasm.tasks._query import embed_picture
 from chiasm.tasks._vector_table import VectorTable, check_model, is_index, open_table

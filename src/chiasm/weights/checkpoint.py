@@ -21,10 +21,11 @@ from torch import Tensor
 from chiasm.core.errors import InputError
 from chiasm.core.files import read_json, read_text
 from chiasm.core.tensors import read_shapes, read_tensors
+from chiasm.weights._digests import noted_sha256
 from chiasm.weights.folder import SAFE_SUFFIX, Weights, may_be_pickled, none_in, refused, weights_at, weights_in
 from chiasm.weights.layouts import Reading, layout_of
 from chiasm.weights.pickled import unpickle
-from chiasm.weights.stored import Origin, Stored, file_sha256
+from chiasm.weights.stored import Origin, Stored
 from chiasm.weights.vocabulary import vocabulary_in
 
 _PROCESSOR = "preprocessor_config.json"
@@ -247,4 +248,4 @@ def _understood(checkpoint: Checkpoint) -> tuple[str, ModuleType]:
 def _file_digest(file: Path) -> str:
     """Digest of a file; the cache of a hub links to files that are named by it."""
     target = file.resolve().name
-    return target if re.fullmatch(r"[0-9a-f]{64}", target) else file_sha256(file)
+    return target if re.fullmatch(r"[0-9a-f]{64}", target) else noted_sha256(file)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from chiasm.core.errors import ChiasmError, InputError, UnknownNameError
 from chiasm.core.example import Source
-from chiasm.data.open import open_source, open_splits
+from chiasm.data.open import open_judged, open_source, open_splits
 from chiasm.data.sources._formats import SOURCES
 
 DEV_DATA = Path(os.environ.get("CHIASM_DEV_DATA", "../shared/data"))
@@ -217,3 +217,15 @@ def test_one_picture_is_a_source(tmp_path: Path) -> None:
     assert _keys(open_source(f"picture:{tmp_path / 'bare'}")) == ["bare"]
     assert "is none of these" in _told(str(tmp_path / "bare"))
     assert "is none" in _told(f"picture:{tmp_path}")
+
+
+def test_what_is_judged_is_the_test_split_or_else_everything(tmp_path: Path) -> None:
+    split = _save(tmp_path / "split", "train/a/1.png", "train/b/2.png", "val/a/3.png")
+    assert _keys(open_judged(str(split))) == ["a/3.png"]
+    assert _keys(open_judged(f"{split}?split=train")) == ["a/1.png", "b/2.png"]
+    whole = _save(tmp_path / "whole", *(f"{name}/{number}.png" for name in "ab" for number in range(5)))
+    assert len(open_judged(str(whole))) == 10
+    drawn = open_splits(str(whole)).test
+    assert _keys(open_judged(drawn.name)) == _keys(drawn)
+    with pytest.raises(InputError, match="nothing exists"):
+        open_judged(str(tmp_path / "missing"))

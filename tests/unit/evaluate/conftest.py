@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,10 @@ class Pictures:
         return self._labels[index]
 
     def digest(self, index: int) -> str:
-        raise NotImplementedError("no evaluation asks for digests")
+        picture = self._pictures[index]
+        if picture is None:
+            return f"torn {index}"
+        return picture.tobytes().hex()
 
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         picture = self._pictures[index]
@@ -50,7 +54,7 @@ class MeanColour:
         self.fingerprint = f"{name}-{noise}"
         self.embed_dim = 3
         self._noise = noise
-        self.text = None
+        self.text: Any = None
         self.own_classes = None
 
     def embed(self, source: Source) -> Embeddings:
@@ -73,6 +77,32 @@ class MeanColour:
         return Embeddings(array, norms, tuple(keys), labelled, source.classes, tuple(skipped))
 
 
+class ColourWords:
+    """Text as the colour that it names, in the space of `MeanColour`; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.logit_scale = 5.0
+        self.logit_bias: float | None = None
+        self.fingerprint = "words"
+        self.seen: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        self.seen += texts
+        found = np.full((len(texts), 3), -0.5, np.float32)
+        for row, text in zip(found, texts, strict=True):
+            for channel, words in enumerate((("red", " r"), ("green", " g"), ("blue", " b"))):
+                row[channel] = 0.5 if any(word in f"{text} " for word in words) else -0.5
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+class Reading(MeanColour):
+    """A model that sees colours and reads their names."""
+
+    def __init__(self, name: str = "colour", noise: float = 0.0) -> None:
+        super().__init__(name, noise)
+        self.text = ColourWords()
+
+
 Maker = Callable[..., Pictures]
 _COLOURS = ((200, 60, 60), (60, 200, 60), (60, 60, 200))
 
@@ -85,6 +115,11 @@ def pictures() -> type[Pictures]:
 @pytest.fixture
 def mean_colour() -> type[MeanColour]:
     return MeanColour
+
+
+@pytest.fixture
+def reading() -> type[Reading]:
+    return Reading
 
 
 @pytest.fixture

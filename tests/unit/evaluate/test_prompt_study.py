@@ -18,6 +18,7 @@ GOOD, BLIND, SWAPPED = "a good {}.", "a blind thing, not {}.", "swapped {}."
 class Words:
     """Names as directions of colour; some templates spoil them. Remembers what it was asked."""
 
+    fingerprint: str = "words"
     logit_scale: float = 10.0
     logit_bias: float | None = None
 

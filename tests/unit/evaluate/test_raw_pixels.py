@@ -24,7 +24,7 @@ def test_vectors_are_the_pixels_of_the_middle_square(pictures) -> None:
 
 
 def test_serves_the_evaluations(splits) -> None:
-    result = knn(RawPixels(4), splits, k=5)
+    (result,) = knn([RawPixels(4)], data=[splits], k=5).results
     assert result.scores.accuracy.value > 0.9
     assert result.model == "raw pixels (4 x 4)"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chiasm.ops import bootstrap
-from chiasm.ops.bootstrap import bootstrap_mean, bootstrap_means, bootstrap_of_sums
+from chiasm.ops.bootstrap import bootstrap_mean, bootstrap_means, bootstrap_of, bootstrap_of_sums
 
 
 def test_interval_covers_the_true_rate_about_as_often_as_it_says() -> None:
@@ -90,3 +90,18 @@ def test_one_picture_has_an_interval_of_no_width() -> None:
 def test_nothing_to_resample_is_refused(count: int, draws: int) -> None:
     with pytest.raises(ValueError, match="a bootstrap needs values and draws"):
         bootstrap_mean(np.ones(count), draws, 0)
+
+
+def test_a_mean_by_counts_is_the_mean_over_the_same_sets(monkeypatch) -> None:
+    values = np.random.default_rng(1).normal(size=60)
+    found = bootstrap_of(lambda counts: counts @ values / counts.sum(axis=1), 60, 200, seed=5)
+    expected = bootstrap_mean(values, 200, seed=5)
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+    monkeypatch.setattr(bootstrap, "_DRAWN_AT_ONCE", 700)
+    again = bootstrap_of(lambda counts: counts @ values / counts.sum(axis=1), 60, 200, seed=5)
+    assert again == found
+
+
+def test_no_pictures_no_figure() -> None:
+    with pytest.raises(ValueError, match="needs values and draws"):
+        bootstrap_of(lambda counts: counts.sum(axis=1), 0, 10, 0)

@@ -47,6 +47,10 @@ def settings(looks_back: bool = True, bias: float | None = None) -> dual_encoder
     )
 
 
+COLOURS, THINGS = ("red", "green", "blue", "big", "small"), ("cat", "dog", "circle", "x")
+WORDS = [f"{colour} {thing}" for colour in COLOURS for thing in THINGS]
+
+
 @pytest.fixture(params=[True, False])
 def model(request) -> dual_encoder.DualEncoder:
     torch.manual_seed(0)
@@ -54,7 +58,7 @@ def model(request) -> dual_encoder.DualEncoder:
 
 
 def served(model: dual_encoder.DualEncoder, vocabulary: str) -> ServedText:
-    return ServedText(model.texts, "m", lambda: vocabulary, CPU)
+    return ServedText(model.texts, "m", lambda: vocabulary, CPU, lambda: "f")
 
 
 def test_vectors_are_those_of_the_model_in_order(model, vocabulary):
@@ -90,12 +94,31 @@ def test_a_text_is_encoded_once_and_no_longer_than_needed(model, vocabulary):
     assert seen == [(2, length if model.text_encoder.trunk.looks_back else 16)]
 
 
+def test_texts_that_begin_alike_get_the_vectors_that_each_gets_alone(model, vocabulary):
+    texts = [f"a photo of {article} {name}" for article in ("a", "the") for name in WORDS]
+    model = model.double()
+    seen: list[tuple[int, ...]] = []
+    model.text_encoder.trunk.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape)))
+    side = served(model, vocabulary)
+    side._autocast = False
+    found = side.embed(texts)
+    num_tokens = sum(rows * length for rows, length in seen)
+    seen.clear()
+    alone = served(model, vocabulary)
+    alone._autocast = False
+    expected = np.concatenate([alone.embed([text]) for text in texts])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.abs(found[:-1] - found[1:]).max() > 1e-3
+    if model.text_encoder.trunk.looks_back:
+        assert num_tokens < 0.7 * sum(rows * length for rows, length in seen)
+
+
 def test_scale_and_bias_are_told():
-    plain = ServedText(settings().build().texts, "m", lambda: "", CPU)
+    plain = ServedText(settings().build().texts, "m", lambda: "", CPU, lambda: "f")
     assert plain.logit_scale == pytest.approx(1 / 0.07)
     assert plain.logit_bias is None
     assert isinstance(plain, TextEncoder)
-    assert ServedText(settings(bias=-10.0).build().texts, "m", lambda: "", CPU).logit_bias == -10
+    assert ServedText(settings(bias=-10.0).build().texts, "m", lambda: "", CPU, lambda: "f").logit_bias == -10
 
 
 def test_a_saved_model_answers_the_same(model, vocabulary, tmp_path):

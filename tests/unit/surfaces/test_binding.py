@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from chiasm.core.errors import InputError, UnknownNameError
-from chiasm.core.example import Source, Splits
-from chiasm.core.predictors import HeatPainter, Learner, Record
+from chiasm.core.example import Judged, Source, Splits
+from chiasm.core.predictors import Encoder, HeatPainter, Learner, Record
 from chiasm.data.prompts import ClassNames, Templates
+from chiasm.data.vector_store import VectorStore
 from chiasm.engine.events import Listener, ProbeEvent, StepEvent
 from chiasm.engine.settings import Settings
 from chiasm.evaluate.captions import captions
@@ -112,6 +113,33 @@ def test_what_neither_captions_nor_answers_is_told(tmp_path):
         bound("raw-pixels", data=str(folder))
     with pytest.raises(InputError, match="a model that answers questions, but raw-pixels does not"):
         bind(vqa, {})("raw-pixels", data=str(folder))
+
+
+def a_judging_task(
+    models: Sequence[Encoder],
+    *,
+    data: Sequence[Judged],
+    shots: Sequence[int] = (1, 5),
+    cache: VectorStore | None = None,
+) -> tuple:
+    """Return what came."""
+    return models, data, shots, cache
+
+
+def test_several_words_become_several_parts(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHIASM_CACHE", str(tmp_path / "usual"))
+    folder = draw_pictures(tmp_path / "pictures", 5)
+    bound = bind(a_judging_task, {})
+    parameters = inspect.signature(bound).parameters
+    assert parameters["models"].annotation == parameters["data"].annotation == Sequence[str]
+    assert parameters["shots"].annotation == Sequence[int]
+    assert (parameters["cache"].annotation, parameters["cache"].default) == (str | None, "auto")
+    models, data, shots, cache = bound(["raw-pixels", "raw-pixels"], data=[str(folder)])
+    assert [model.name for model in models] == ["raw pixels (16 x 16)"] * 2
+    assert [len(source) for source in data] == [15]
+    assert (shots, cache.folder) == ((1, 5), tmp_path / "usual")
+    assert bound([], data=[], cache=None)[3] is None
+    assert bound([], data=[], cache=str(tmp_path))[3].folder == tmp_path
 
 
 def a_drawing_task(painter: HeatPainter, out: Path) -> HeatPainter:

@@ -29,7 +29,10 @@ def told(capfd: pytest.CaptureFixture[str], *words: str) -> str:
     ("words", "expected"),
     [
         (["serch"], "'serch' came; did you mean 'search'"),
-        (["evaluate", "kn"], "a known evaluation (compare, knn, linear), but 'kn' came; did you mean 'knn'"),
+        (
+            ["evaluate", "kn"],
+            "'kn' came; did you mean 'knn'",
+        ),
         (["--jsn"], "a command of chiasm first, but '--jsn' came"),
         (["embed", "a"], "expected --data, but it is missing"),
         (["embed", "a", "--data"], "a value after --data, but none came"),
@@ -37,7 +40,7 @@ def told(capfd: pytest.CaptureFixture[str], *words: str) -> str:
         (["embed", "a", "b", "c.npz", "--jsn"], "--jsn is none; did you mean --json"),
         (["search", "a", "b", "c", "--limit", "1", "--limit", "2"], "--limit once"),
         (["search", "a", "b", "c", "--limit", "1.5"], "a whole number for --limit, but '1.5' came"),
-        (["evaluate", "knn", "a", "b", "--temperature", "hot"], "a number for --temperature, but 'hot' came"),
+        (["evaluate", "knn", "a", "--data", "b", "--temperature", "hot"], "a number for --temperature, but 'hot' came"),
         (["embed", "a", "b", ""], "a path, but an empty text came"),
         (["embed", "a", "b", "--out=~nobody-of-this-name/c.npz"], "there is none for ~nobody-of-this-name"),
     ],

@@ -51,6 +51,7 @@ class ColourWords:
     def __init__(self, logit_scale: float = 10.0, logit_bias: float | None = None) -> None:
         self.logit_scale = logit_scale
         self.logit_bias = logit_bias
+        self.fingerprint = f"words {logit_scale} {logit_bias}"
         self.seen: list[str] = []
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:

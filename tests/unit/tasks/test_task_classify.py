@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from chiasm.core.errors import InputError
-from chiasm.ops.bootstrap import Estimate
+from chiasm.core.estimates import Estimate
 from chiasm.tasks.classify import classify
 
 

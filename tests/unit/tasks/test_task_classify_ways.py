@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from chiasm.core.errors import InputError
-from chiasm.ops.bootstrap import Estimate
+from chiasm.core.estimates import Estimate
 from chiasm.tasks.classify import classify
 
 
@@ -68,7 +68,7 @@ def test_a_sigmoid_model_judges_each_class_on_its_own(reading, words, folder, mi
 def test_many_classes_are_described_in_parts(reading, folder, mixed, monkeypatch) -> None:
     names = ("red", "green", "blue", "purple")
     whole = classify(reading, folder(mixed), labels=names, top=4)
-    monkeypatch.setattr("chiasm.tasks._classes._PROMPTS_AT_ONCE", 3)
+    monkeypatch.setattr("chiasm.data.described._PROMPTS_AT_ONCE", 3)
     assert classify(reading, folder(mixed), labels=names, top=4).predictions == whole.predictions
 
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from chiasm.core.estimates import Estimate
 from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import Encoder
 from chiasm.data.cache import Cached
 from chiasm.data.open import open_splits
 from chiasm.evaluate import RawPixels
-from chiasm.evaluate.compare import compare
+from chiasm.evaluate.compare import Contest, compare
 from chiasm.evaluate.knn import knn
 from chiasm.evaluate.linear import linear
-from chiasm.ops.bootstrap import Estimate
 from chiasm.report import blocks, formats, palette
 from chiasm.report.page import Section
 from chiasm.report.plots.bar import Bar, bars
@@ -41,12 +41,15 @@ def learned(tour: Tour) -> Section:
         ("the same trunk, untrained", untrained),
         ("raw pixels", RawPixels()),
     ]
+    models = [model for _, model in contestants]
+    answers = knn(models, data=[splits]).results, linear(models, data=[splits]).results
     judged = [
-        (name, knn(model, splits).scores.accuracy, linear(model, splits).scores.accuracy) for name, model in contestants
+        (name, neighbours.scores.accuracy, probe.scores.accuracy)
+        for (name, _), neighbours, probe in zip(contestants, *answers, strict=True)
     ]
-    for name, by_knn, by_probe in judged:
-        tour.say(f"{name:26} k-NN {by_knn.value:.1%}   linear probe {by_probe.value:.1%}")
-    gain = compare(trained, RawPixels(), splits)
+    for name, neighbours, probe in judged:
+        tour.say(f"{name:26} k-NN {neighbours.value:.1%}   linear probe {probe.value:.1%}")
+    by_knn, by_probe = compare(trained, RawPixels(), data=[splits], by=("knn", "linear")).results
     return Section(
         "What was learned",
         f"How well frozen vectors tell {len(splits.test.classes)} classes apart on pictures never seen in training, by "
@@ -58,9 +61,10 @@ def learned(tour: Tour) -> Section:
                 blocks.Column("trained trunk against raw pixels"),
                 blocks.Column("difference, points", "right", formats.number(1)),
                 blocks.Column("95 % interval", "right"),
+                blocks.Column("p", "right", formats.compact),
             ],
-            [_difference("k-NN", gain.knn.difference), _difference("linear probe", gain.linear.difference)],
-            caption=f"Paired on the same {gain.num_test} test pictures.",
+            [_difference("k-NN", by_knn), _difference("linear probe", by_probe)],
+            caption=f"Paired on the same {by_knn.num_test} test pictures; p by McNemar's exact test.",
         ),
         _map(trained, splits.test),
         blocks.Details(
@@ -84,8 +88,9 @@ def _bars(label: str, judged: Sequence[tuple[str, Estimate, Estimate]], which: i
     return bars(items, f"{label}, %", width_px=460)
 
 
-def _difference(name: str, estimate: Estimate) -> tuple[str, float, str]:
-    return name, 100 * estimate.value, f"{100 * estimate.low:+.1f} to {100 * estimate.high:+.1f}"
+def _difference(name: str, contest: Contest) -> tuple[str, float, str, float]:
+    found = contest.difference
+    return name, 100 * found.value, f"{100 * found.low:+.1f} to {100 * found.high:+.1f}", contest.p_value
 
 
 def _map(encoder: Encoder, source: Source) -> blocks.Block:

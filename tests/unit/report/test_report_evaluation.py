@@ -1,0 +1,116 @@
+"""Pages of evaluations: everything that was found stands on them, and nothing is missing that they need."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from chiasm.core.errors import InputError
+from chiasm.core.estimates import Estimate
+from chiasm.evaluate import Evaluation, Pages, Result
+from chiasm.evaluate._answer import Missing
+from chiasm.evaluate._scores import Judgement, score
+from chiasm.evaluate.compare import ClassContest, Contest
+from chiasm.evaluate.few_shot import FewShotResult
+from chiasm.report.evaluation import EvaluationPages
+from chiasm.report.plots import reliability
+
+PAGES = EvaluationPages("2026-03-01 14:05")
+SOME = Estimate(value=0.5, low=0.4, high=0.6)
+
+
+def judgement(model: str, num_classes: int) -> Judgement:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, num_classes, 60)
+    scores = generator.random((60, num_classes)) + np.eye(num_classes)[labels]
+    names = [f"class <{place}>" for place in range(num_classes)]
+    found = score(scores / scores.sum(axis=1, keepdims=True), labels, names, 20, 0)
+    return Judgement(model=model, fingerprint="f", data="photos", skipped={"a.png": "torn"}, scores=found)
+
+
+def test_answers_about_classes(tmp_path) -> None:
+    assert isinstance(PAGES, Pages)
+    missing = (Missing(model="blind", data="photos", reason="expected words & more"),)
+    results = (judgement("one", 3), judgement("other", 8))
+    PAGES.classification(tmp_path / "r.html", Evaluation[Judgement](evaluation="knn", results=results, missing=missing))
+    html = (tmp_path / "r.html").read_text()
+    assert html.count("Reliability plot of 60 answers") >= 2
+    assert html.count("Confusion matrix of") >= 2
+    for text in (
+        "class &lt;2&gt;",
+        "expected words &amp; more",
+        "macro F1",
+        "All 8 classes",
+        "1 pictures could not be read",
+    ):
+        assert text in html, text
+    assert not re.search(r'(src|href)="https?:', html)
+
+
+def test_few_shot_curves(tmp_path) -> None:
+    rows = [
+        FewShotResult(
+            model=model,
+            fingerprint="f",
+            data="photos",
+            skipped={},
+            train="t",
+            shots=shots,
+            accuracy=SOME,
+            balanced_accuracy=SOME,
+            accuracies=(0.4, 0.6),
+            num_short=0,
+            num_test=9,
+        )
+        for model in ("one", "other")
+        for shots in (1, 5)
+    ]
+    PAGES.curves(tmp_path / "r.html", Evaluation[FewShotResult](evaluation="few-shot", results=tuple(rows)))
+    html = (tmp_path / "r.html").read_text()
+    assert "one: from 50 at 1 to 50 at 5" in html
+    assert "0.500 (0.400 to 0.600)" in html
+
+
+@pytest.mark.parametrize(("better", "verdict"), [("one", "one is better."), (None, "The difference may be noise.")])
+def test_contests(tmp_path, better, verdict) -> None:
+    by_class = {"cat": ClassContest(model=1, baseline=0, difference=1, p_value=0.5, support=2)}
+    contest = Contest(
+        model="one",
+        fingerprint="f",
+        data="photos",
+        skipped={},
+        baseline="other",
+        by="knn",
+        accuracy=SOME,
+        baseline_accuracy=SOME,
+        difference=SOME,
+        num_only_model=2,
+        num_only_baseline=0,
+        p_value=0.5,
+        better=better,
+        num_test=9,
+        per_class=by_class,
+    )
+    PAGES.contests(tmp_path / "r.html", Evaluation[Contest](evaluation="compare", results=(contest,)))
+    html = (tmp_path / "r.html").read_text()
+    assert verdict in html
+    assert "cat" in html
+
+
+def test_any_other_evaluation(tmp_path) -> None:
+    class Counted(Result):
+        def figures(self):
+            return {"things": 3, "share": 0.0, "nothing": None}
+
+    one = Counted(model="m", fingerprint="f", data="d", skipped={})
+    PAGES.plain(tmp_path / "r.html", Evaluation[Counted](evaluation="counting", results=(one,)))
+    html = (tmp_path / "r.html").read_text()
+    assert "Evaluation: counting" in html
+    assert "0.000" in html
+
+
+def test_a_plot_of_no_answers_is_refused() -> None:
+    with pytest.raises(InputError, match="at least one answer"):
+        reliability(np.zeros(15), np.zeros(15), np.zeros(15, int))
