@@ -18,7 +18,7 @@ from torch import Tensor
 
 from chiasm.core.errors import InputError
 from chiasm.data.tokenizer import Tokenizer
-from chiasm.models.writing import Draft, Example, Prompting, Writing
+from chiasm.models._writing import Draft, Example, Prompting, Writing
 from chiasm.ops.writing import Stops
 
 if TYPE_CHECKING:

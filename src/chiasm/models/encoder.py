@@ -14,8 +14,8 @@ from chiasm.core.protocols import Model
 from chiasm.data.fits import AnyFit, CentreCrop
 from chiasm.heads import pool as pools
 from chiasm.heads.classes import ClassHead
+from chiasm.models._writing import Matching, Prompting, Writing
 from chiasm.models.text_encoder import Texts
-from chiasm.models.writing import Matching, Prompting, Writing
 from chiasm.trunks import AnyTrunk
 
 

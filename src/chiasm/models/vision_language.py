@@ -26,8 +26,8 @@ from chiasm.data.texts import answer_beginning, caption_beginning
 from chiasm.data.tokenizer import Tokenizer
 from chiasm.heads import writer as writers
 from chiasm.models import dual_encoder, encoder, text_encoder
+from chiasm.models._writing import Draft, Writing
 from chiasm.models.encoder import PictureModel
-from chiasm.models.writing import Draft, Writing
 from chiasm.ops.writing import Stops
 
 

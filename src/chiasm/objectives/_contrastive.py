@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -21,7 +21,6 @@ from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
 from chiasm.core.views import TextSpec, Views, ViewSpec
 from chiasm.heads import pool as pools
 from chiasm.heads.text_pool import AnyTextPool
-from chiasm.models import text_encoder
 from chiasm.objectives._matches import share_matched
 from chiasm.trunks import text as text_trunks
 
@@ -65,6 +64,9 @@ class Contrastive(ObjectiveConfig):
 class PicturesAndTexts(Objective):
     """Both encoders and the scale of their cosines.
 
+    Attributes:
+        reading, reading_by: settings of the text trunk and of its pool, for the model that is kept.
+
     Args:
         trunk: of the pictures.
         settings: of the method.
@@ -78,9 +80,11 @@ class PicturesAndTexts(Objective):
         self.pool = settings.pool.build(trunk.embed_dim)
         self.projection = nn.Linear(self.pool.out_dim, settings.embed_dim, bias=False)
         nn.init.normal_(self.projection.weight, std=self.pool.out_dim**-0.5)
-        self.text_encoder = text_encoder.Config(
-            trunk=settings.text.plain(), pool=text_pool, projection=settings.embed_dim
-        ).build()
+        self.reading = settings.text.plain()
+        self.reading_by = text_pool
+        self.text_trunk = self.reading.build()
+        self.text_pool = text_pool.build()
+        self.text_projection = nn.Linear(self.text_trunk.embed_dim, settings.embed_dim, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(scale).log())
         self.settings = settings
 
@@ -121,7 +125,7 @@ class PicturesAndTexts(Objective):
         del progress
         # What tokens fill up says nothing to those before them; where tokens see all others it does.
         read = batch.texts[0].cut() if self.settings.text.looks_back else batch.texts[0]
-        pictures, texts = self.projection(self.pool(self.features(batch))), self.text_encoder(read.tokens)
+        pictures, texts = self.projection(self.pool(self.features(batch))), self.read(read.tokens)
         loss = self.loss(pictures, texts)
         return Losses(total=loss, embeddings=pictures.detach(), terms=self.terms(loss, pictures, texts))
 
@@ -129,6 +133,10 @@ class PicturesAndTexts(Objective):
         """All tokens of the pictures."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.settings.locked):
             return self.trunk(self.trunk.normalize(batch.images[0]))
+
+    def read(self, tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "B E"]:
+        """One vector a text."""
+        return self.text_projection(self.text_pool(self.text_trunk(tokens), tokens))
 
     def terms(
         self, loss: Float[Tensor, ""], pictures: Float[Tensor, "B E"], texts: Float[Tensor, "B E"]

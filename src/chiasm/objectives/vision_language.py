@@ -81,7 +81,7 @@ class VisionLanguage(PicturesAndTexts):
         del progress
         features = self.features(batch)
         read = [texts.cut() for texts in batch.texts]
-        pictures, texts = self.projection(self.pool(features)), self.text_encoder(read[0].tokens)
+        pictures, texts = self.projection(self.pool(features)), self.read(read[0].tokens)
         total = self.loss(pictures, texts)
         terms = dict(self.terms(total, pictures, texts))
         for (what, weight), (tokens, told) in zip(self._weights.items(), read, strict=False):

@@ -21,7 +21,7 @@ from chiasm.data.texts import TextMaker
 from chiasm.data.tokenizer import Config as TokenizerConfig
 from chiasm.data.tokenizer import Tokenizer
 from chiasm.data.vocabulary import learn_vocabulary
-from chiasm.models import dual_encoder, encoder, vision_language
+from chiasm.models import dual_encoder, encoder, text_encoder, vision_language
 from chiasm.objectives import vision_language as writes
 from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts
 from chiasm.recipes._parts import whole_state
@@ -112,7 +112,7 @@ def both_encoders(pictures: encoder.Encoder, learned: Objective) -> dual_encoder
         settings["logit_bias"] = state["logit_bias"].item()
     model = dual_encoder.Config(
         image=pictures.config.model_copy(update={"projection": both.settings.embed_dim}),
-        text=both.text_encoder.config,
+        text=_reader(both),
         **settings,
     ).build()
     _fill(model, pictures, state)
@@ -132,7 +132,7 @@ def writing_model(pictures: encoder.Encoder, learned: Objective) -> vision_langu
         raise TypeError(f"{type(learned).__name__} has no writer")
     model = vision_language.Config(
         image=pictures.config.model_copy(update={"projection": both.settings.embed_dim}),
-        text=both.text_encoder.config,
+        text=_reader(both),
         writer=both.settings.writer,
         logit_scale=state["logit_scale"].item(),
     ).build()
@@ -144,7 +144,13 @@ def writing_model(pictures: encoder.Encoder, learned: Objective) -> vision_langu
 def _fill(model: dual_encoder.DualEncoder, pictures: encoder.Encoder, state: Mapping[str, Tensor]) -> None:
     """Give both encoders what was learned; the scale and bias are in their settings."""
     model.image_encoder.load_state_dict({**pictures.state_dict(), "projection.weight": state["projection.weight"]})
-    model.text_encoder.load_state_dict(_within("text_encoder.", state))
+    # "text_trunk.", "text_pool." and "text_projection." are parts of one encoder there.
+    model.text_encoder.load_state_dict(_within("text_", state))
+
+
+def _reader(learned: PicturesAndTexts) -> text_encoder.Config:
+    """The text side as a model has it."""
+    return text_encoder.Config(trunk=learned.reading, pool=learned.reading_by, projection=learned.settings.embed_dim)
 
 
 def _tied(learned: Objective) -> PicturesAndTexts:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from chiasm.models.writing import Writing
+from chiasm.models._writing import Writing
 
 MAX_PICTURES = 256
 """Pictures whose tokens are kept: 256 of 577 tokens of 768 numbers are 450 MB."""

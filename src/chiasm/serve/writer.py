@@ -19,7 +19,7 @@ from chiasm.core.seeds import derive
 from chiasm.data.pictures import PictureBatch
 from chiasm.data.skipped import Skipped
 from chiasm.data.tokenizer import Tokenizer
-from chiasm.models.writing import Draft, Writing
+from chiasm.models._writing import Draft, Writing
 from chiasm.ops.writing import Stops, Written, beams, greedy, log_likelihoods, nucleus
 from chiasm.serve.encoder import PictureEncoder, open_encoder
 

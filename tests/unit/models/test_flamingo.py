@@ -12,8 +12,8 @@ from chiasm.data.tokenizer import Tokenizer
 from chiasm.layers.gated_block import GatedBlock
 from chiasm.models import flamingo
 from chiasm.models._store import load_model, save_model
+from chiasm.models._writing import Draft, Example, Writing
 from chiasm.models.flamingo import Flamingo
-from chiasm.models.writing import Draft, Example, Writing
 from chiasm.ops.writing import Stops, greedy
 from chiasm.weights.card import Card
 
