@@ -19,6 +19,7 @@ from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts import Reading, _timm_vit
 from chiasm.weights.layouts._clip import clip_vision, shape_of
 from chiasm.weights.layouts._names import Rules, flat_patches, parted, positions_apart, renamed
+from chiasm.weights.layouts._pictures import CLIP_MEAN, CLIP_STD, HALF, open_clip_fit, whole_patches
 
 OWN, TIMM = "visual.", "visual.trunk."
 BLOCKS: Rules = (
@@ -182,6 +183,24 @@ def translate_timm(tensors: dict[str, Tensor], image: Mapping[str, Any]) -> dict
     blocks, rest = _timm_vit.trunk_weights(trunk, Reading("encoder", dict(image)), ())
     found = _timm_vit.assembled(flat_patches(blocks, _PATCHES), rest)
     return found | renamed(others, ((r"^visual\.head\.proj\.", "projection."),))
+
+
+def with_pictures(image: dict[str, Any], checkpoint: Checkpoint, vision: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of an encoder with what its pictures are made into.
+
+    Raises:
+        InputError: the model is for pictures that are no squares.
+    """
+    is_siglip = image["pool"]["by"]["kind"] == "attention"
+    usual = {"resize_mode": "squash"} if is_siglip else {}
+    told = {**usual, **(checkpoint.settings.get("preprocess_cfg") or {})}
+    size_px = image["trunk"]["image_size"]
+    whole = open_clip_fit({"size": vision.get("image_size"), **told}, size_px)
+    pixels = {
+        "mean": tuple(told.get("mean") or (HALF if is_siglip else CLIP_MEAN)),
+        "std": tuple(told.get("std") or (HALF if is_siglip else CLIP_STD)),
+    }
+    return {**image, "trunk": {**image["trunk"], **pixels}, "fit": whole_patches(whole, size_px)}
 
 
 def _stem(weights: dict[str, Tensor]) -> _timm_vit.Stem:
