@@ -133,8 +133,20 @@ class TextTrunk(nn.Module, ABC):
     token_embedding: nn.Embedding
 
     @abstractmethod
-    def forward(self, tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
-        """Encode texts of at most `context_length` tokens, each from 0 to `vocab_size` - 1."""
+    def forward(self, tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "B _ D"]:
+        """Encode texts of at most `context_length` tokens, each from 0 to `vocab_size` - 1.
+
+        Vectors of tokens of the trunk's own, where it has any, come after those of the text.
+        """
+
+    def lengths(self, tokens: Int64[Tensor, "B T"], places: Int64[Tensor, " B"]) -> Int64[Tensor, " B"]:
+        """How many tokens of each text the vector at a place depends on; the others need not be computed.
+
+        Args:
+            tokens: of the texts.
+            places: one of each text.
+        """
+        return places + 1 if self.looks_back else places.new_full(places.shape, tokens.shape[1])
 
     def encode(self, vectors: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """The same of vectors that stand where those of tokens do, so that some of them can be learned.

@@ -1,7 +1,8 @@
-"""Vectors of the tokens of a text into one: that of the end token, or of the last place.
+"""Vectors of the tokens of a text into one: that of the end token, of the last place, or of a class token.
 
 Paper: Radford et al., 2021, arXiv 2103.00020, section 2.4 (end token); Zhai et al., 2023, arXiv 2303.15343, section 3
-(last place, where padding stands unless the text is long).
+(last place, where padding stands unless the text is long); Yu et al., 2022, arXiv 2205.01917, section 3.2 (a class
+token after the text).
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ class TextPool(nn.Module, ABC):
     def places(self, tokens: Int64[Tensor, "B T"]) -> Int64[Tensor, " B"]:
         """Which token's vector stands for each text."""
 
-    def forward(self, vectors: Float[Tensor, "B T D"], tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "B D"]:
+    def forward(self, vectors: Float[Tensor, "B _ D"], tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "B D"]:
         """One vector per text.
 
         Args:
-            vectors: of the tokens.
+            vectors: of the tokens, and of those that the trunk has put after them.
             tokens: their numbers.
         """
         return vectors[torch.arange(len(tokens), device=tokens.device), self.places(tokens)]
@@ -64,6 +65,13 @@ class LastPlace(TextPool):
         return torch.full_like(tokens[:, 0], tokens.shape[1] - 1)
 
 
+class ClassToken(TextPool):
+    """The class token that the trunk has put after the tokens (`trunks.text_with_class`)."""
+
+    def places(self, tokens: Int64[Tensor, "B T"]) -> Int64[Tensor, " B"]:
+        return torch.full_like(tokens[:, 0], tokens.shape[1])
+
+
 class ByEndToken(BaseConfig):
     """Settings of `EndToken`.
 
@@ -96,7 +104,16 @@ class ByLastPlace(BaseConfig):
         return LastPlace()
 
 
+class ByClassToken(BaseConfig):
+    """Settings of `ClassToken`."""
+
+    kind: Literal["class_token"] = "class_token"
+
+    def build(self) -> TextPool:
+        return ClassToken()
+
+
 AnyTextPool = Annotated[
-    ByEndToken | ByHighestToken | ByLastPlace, Field(discriminator="kind"), usually("highest_token")
+    ByEndToken | ByHighestToken | ByLastPlace | ByClassToken, Field(discriminator="kind"), usually("highest_token")
 ]
 """A field that holds the settings of any kind."""

@@ -21,8 +21,8 @@ from chiasm.layers.block import Block, BlockSettings
 from chiasm.layers.initialise import AnyInitialisation, Normal, initialise
 
 
-class TextTransformer(TextTrunk):
-    """A vector per token, learned positions, pre-norm blocks, a final norm.
+class TextBlocks(TextTrunk):
+    """What all text transformers share: a vector per token, learned positions, pre-norm blocks.
 
     Args:
         token_embedding: a vector for each token of the vocabulary.
@@ -53,6 +53,34 @@ class TextTransformer(TextTrunk):
         self.blocks = nn.ModuleList(blocks)
         self.norm = norm
 
+    def unnormed(self, tokens: Int64[Tensor, "B T"], arrangement: Arrangement = SEPARATE) -> Float[Tensor, "B T D"]:
+        """The vectors of tokens before the final norm.
+
+        Args:
+            tokens: their numbers.
+            arrangement: padding, or what came before; see `layers.memory`.
+
+        Raises:
+            ValueError: there are more than `context_length`.
+        """
+        return self._through(self._placed(self.token_embedding(tokens), arrangement.first), arrangement)
+
+    def _placed(self, vectors: Float[Tensor, "B T D"], first: int) -> Float[Tensor, "B T D"]:
+        """Vectors with their positions, the first of which is given."""
+        length = first + vectors.shape[1]
+        if length > self.context_length:
+            raise ValueError(f"texts must be at most {self.context_length} tokens long, but {length} came")
+        return vectors + self.positions[first:length]
+
+    def _through(self, vectors: Float[Tensor, "B T D"], arrangement: Arrangement) -> Float[Tensor, "B T D"]:
+        for block in self.blocks:
+            vectors = block(vectors, arrangement)
+        return vectors
+
+
+class TextTransformer(TextBlocks):
+    """A vector per token and a final norm."""
+
     def forward(self, tokens: Int64[Tensor, "B T"], arrangement: Arrangement = SEPARATE) -> Float[Tensor, "B T D"]:
         """Encode texts of at most `context_length` tokens, each from 0 to `vocab_size` - 1.
 
@@ -71,17 +99,11 @@ class TextTransformer(TextTrunk):
         Raises:
             ValueError: there are more than `context_length`.
         """
-        first, length = arrangement.first, arrangement.first + vectors.shape[1]
-        if length > self.context_length:
-            raise ValueError(f"texts must be at most {self.context_length} tokens long, but {length} came")
-        vectors = vectors + self.positions[first:length]
-        for block in self.blocks:
-            vectors = block(vectors, arrangement)
-        return self.norm(vectors)
+        return self.norm(self._through(self._placed(vectors, arrangement.first), arrangement))
 
 
-class Config(BlockSettings, TextTrunkConfig):
-    """Settings of a text transformer; those of its blocks are described in `BlockSettings`.
+class TextSettings(BlockSettings, TextTrunkConfig):
+    """Settings that all text transformers share; those of their blocks are described in `BlockSettings`.
 
     Attributes:
         vocab_size: how many different tokens there are.
@@ -89,7 +111,6 @@ class Config(BlockSettings, TextTrunkConfig):
         embed_dim: width of the vectors.
         depth: number of blocks.
         num_heads: attention heads per block.
-        looks_back: whether a token sees only those before it (CLIP) or all (SigLIP).
         initialisation: of the linear maps: normal (default) or xavier.
     """
 
@@ -98,7 +119,6 @@ class Config(BlockSettings, TextTrunkConfig):
     embed_dim: int = Field(default=512, gt=0)
     depth: int = Field(default=12, gt=0)
     num_heads: int = Field(default=8, gt=0)
-    looks_back: bool = True
     initialisation: AnyInitialisation = Normal()
 
     @model_validator(mode="after")
@@ -107,6 +127,16 @@ class Config(BlockSettings, TextTrunkConfig):
         if width % heads:
             raise InputError("a num_heads that divides embed_dim", f"{heads} does not divide {width}", "change one")
         return self
+
+
+class Config(TextSettings):
+    """Settings of a text transformer; see `TextSettings`.
+
+    Attributes:
+        looks_back: whether a token sees only those before it (CLIP) or all (SigLIP).
+    """
+
+    looks_back: bool = True
 
     def build(self) -> TextTransformer:
         """Make the trunk; its weights are drawn from PyTorch's generator."""
