@@ -71,7 +71,10 @@ class Tokenizer:
 
     def words(self, tokens: Sequence[int]) -> str:
         """The text that tokens stand for, without those that mean no words."""
-        return self._vocabulary.decode(list(tokens), skip_special_tokens=True).strip()
+        text = self._vocabulary.decode(list(tokens), skip_special_tokens=True)
+        # CLIP's vocabulary marks where a word ends within the token, which its decoder of bytes leaves there.
+        mark = getattr(self._vocabulary.model, "end_of_word_suffix", None)
+        return " ".join(text.replace(mark, " ").split()) if mark else text.strip()
 
     @cached_property
     def _uncut(self) -> Vocabulary:

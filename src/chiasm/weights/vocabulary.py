@@ -75,7 +75,7 @@ def _pairs(folder: Path, name: str) -> str:
     Raises:
         InputError: they are not CLIP's, or do not go together.
     """
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
     words = read_json(folder / WORDS, f"the vocabulary of {name}")
     lines = read_text(folder / MERGES, f"the merges of {name}").splitlines()
@@ -97,6 +97,7 @@ def _pairs(folder: Path, name: str) -> str:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), blanks, normalizers.Lowercase()])
     split = pre_tokenizers.Split(Regex(_WORDS_OF_CLIP), behavior="removed", invert=True)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{_START} $A {_END}", special_tokens=[(_START, words[_START]), (_END, words[_END])]
     )
