@@ -19,7 +19,7 @@ from chiasm.core.config import Config as BaseConfig
 from chiasm.core.errors import InputError
 from chiasm.core.features import Features
 from chiasm.heads._pool import Pool
-from chiasm.heads.attention_pool import ByAttention
+from chiasm.heads.attention_pool import ByAttention, ByQueries
 
 
 class ClassToken(Pool):
@@ -194,11 +194,19 @@ class Config(BaseConfig):
 
     Attributes:
         by: class_token (default), class_then_norm, mean_patches, class_or_mean, mean_then_norm, class_and_mean,
-            class_and_register or attention.
+            class_and_register, attention or queries.
     """
 
     by: Annotated[
-        ByClass | ByClassThenNorm | ByMean | ByClassOrMean | ByMeanThenNorm | ByBoth | ByClassAndRegister | ByAttention,
+        ByClass
+        | ByClassThenNorm
+        | ByMean
+        | ByClassOrMean
+        | ByMeanThenNorm
+        | ByBoth
+        | ByClassAndRegister
+        | ByAttention
+        | ByQueries,
         Field(discriminator="kind"),
         usually("class_token"),
     ] = ByClass()

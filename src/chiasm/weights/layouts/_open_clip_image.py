@@ -17,8 +17,8 @@ from torch import Tensor
 from chiasm.core.errors import InputError
 from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts import Reading, _timm_vit
-from chiasm.weights.layouts._clip import clip_vision, shape_of
-from chiasm.weights.layouts._names import Rules, flat_patches, parted, positions_apart, renamed
+from chiasm.weights.layouts._clip import clip_vision, cross_attention, shape_of
+from chiasm.weights.layouts._names import Rules, flat_patches, joined, parted, positions_apart, renamed
 from chiasm.weights.layouts._pictures import CLIP_MEAN, CLIP_STD, HALF, open_clip_fit, whole_patches
 
 OWN, TIMM = "visual.", "visual.trunk."
@@ -36,12 +36,19 @@ BLOCKS: Rules = (
 """Inside the blocks of both sides."""
 
 _RULES: Rules = (
+    (r"^attn_pool\.query$", "pool.queries"),
+    (r"^attn_pool\.ln_q\.", "pool.query_norm."),
+    (r"^attn_pool\.ln_k\.", "pool.token_norm."),
+    (r"^attn_pool\.attn\.q_proj_weight$", "pool.attention.query.weight"),
+    (r"^attn_pool\.attn\.out_proj\.", "pool.attention.projection."),
+    (r"^attn_pool\.attn\.", "pool.attention."),
     *BLOCKS,
     (r"^class_embedding$", "trunk.prefix.cls_token"),
     (r"^positional_embedding$", "trunk.positions.table"),
     (r"^conv1\.", "trunk.patch_embedding.projection."),
     (r"^ln_pre\.", "trunk.pre_norm."),
 )
+_POOLER = "visual.attn_pool.query"
 _PATCHES = "patch_embedding.projection.weight"
 _HEAD_WIDTHS = {1280: 80, 1408: 88, 1664: 104, 1792: 112}
 """By the width of tokens, where it is not 64: H, g, G, E."""
@@ -111,11 +118,10 @@ def read_own(shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, Any],
         raise InputError("a pool_type of tok or avg", f"{pool!r} came", "choose another model")
     eps = norm_eps(settings)
     norm_after = pool == "avg" and settings.get("final_ln_after_pool", False)
-    mean = {"kind": "mean_then_norm", "norm_eps": eps} if norm_after else {"kind": "mean_patches"}
     trunk = clip_vision(
         embed_dim=width,
         depth=depth(shapes, blocks),
-        num_heads=width // settings.get("head_width", 64 if settings else _HEAD_WIDTHS.get(width, 64)),
+        num_heads=max(width // settings.get("head_width", 64 if settings else _HEAD_WIDTHS.get(width, 64)), 1),
         image_size=side * patch_size,
         patch_size=patch_size,
         mlp=mlp(shapes, f"{blocks}0.", settings, quick=quick),
@@ -125,23 +131,55 @@ def read_own(shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, Any],
         "trunk": {
             **trunk,
             "pre_norm": f"{OWN}ln_pre.weight" in shapes,
-            "final_norm": not norm_after,
+            "final_norm": not norm_after and _POOLER not in shapes,
             "layer_scale": 1.0 if f"{blocks}0.ls_1.gamma" in shapes else None,
             "positions": {"kind": "learned", "resampling": {"mode": "bicubic", "antialias": True}},
         },
-        "pool": {"by": mean if pool == "avg" else {"kind": "class_token"}},
+        "pool": {
+            "by": _queries(shapes, settings, eps) if _POOLER in shapes else _pool(pool, eps, norm_after=norm_after)
+        },
         "projection": shape_of(shapes, f"{OWN}proj")[1],
+    }
+
+
+def _pool(pool: str, eps: float, *, norm_after: bool) -> dict[str, Any]:
+    if pool == "tok":
+        return {"kind": "class_token"}
+    return {"kind": "mean_then_norm", "norm_eps": eps} if norm_after else {"kind": "mean_patches"}
+
+
+def _queries(shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, Any], eps: float) -> dict[str, Any]:
+    """Settings of the attentional pooler, whose own norms take no `norm_kwargs`.
+
+    Raises:
+        InputError: the vector is not that of its first query.
+    """
+    if settings.get("pool_type", "tok") != "tok":
+        do = "choose another model"
+        raise InputError("an attentional pooler with a pool_type of tok", f"{settings['pool_type']!r} came", do)
+    num_queries, out_dim = shapes[_POOLER]
+    heads = settings.get("attn_pooler_heads", 8)
+    return {
+        "kind": "queries",
+        "num_queries": num_queries,
+        "out_dim": out_dim,
+        "num_heads": heads,
+        "norm_eps": 1e-5,
+        "last_norm_eps": eps,
     }
 
 
 def translate_own(tensors: dict[str, Tensor], image: Mapping[str, Any]) -> dict[str, Tensor]:
     """The weights of open_clip's own vision transformer under the names of an encoder."""
     pool = image["pool"]["by"]["kind"]
-    last = "pool.norm." if pool == "mean_then_norm" else "trunk.norm."
+    last = "pool.norm." if pool in ("mean_then_norm", "queries") else "trunk.norm."
     found, _ = parted(tensors, OWN)
     projection = found.pop("proj", None)
     found = flat_patches(renamed(found, (*_RULES, (r"^ln_post\.", last))), f"trunk.{_PATCHES}")
     found = positions_apart(found, "trunk.positions.table", ("trunk.prefix.cls_token",))
+    # The pooler has one map where its queries are as wide as the trunk's tokens, and three elsewhere.
+    found = joined(found, (".k_proj_weight", ".v_proj_weight"), ".key_value.weight")
+    found = cross_attention(found, "pool.attention.")
     return found if projection is None else {**found, "projection.weight": projection.T}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from chiasm.core.errors import InputError
+from chiasm.core.tensors import widened
 from chiasm.weights.checkpoint import Checkpoint
 from chiasm.weights.layouts._clip import shape_of
 from chiasm.weights.layouts._names import renamed
@@ -23,6 +24,7 @@ _RULES = (
     *BLOCKS,
     (r"^token_embedding\.", "trunk.token_embedding."),
     (r"^positional_embedding$", "trunk.positions"),
+    (r"^cls_emb$", "trunk.class_token"),
     (r"^ln_final\.", "trunk.norm."),
     (r"^text_projection$", "projection.weight"),
     (r"^text_projection\.", "projection."),
@@ -30,8 +32,7 @@ _RULES = (
 # OpenAI's own files tell some sizes among the weights.
 _IGNORED = (r"(text\.)?attn_mask", "input_resolution", "context_length", "vocab_size")
 _UNLIKE_BLOCKS = ("qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc")
-_UNLIKE_VISION = ("attentional_pool", *_UNLIKE_BLOCKS)
-_UNLIKE_TEXT = ("hf_model_name", "embed_cls", "tokenizer_mode", *_UNLIKE_BLOCKS)
+_UNLIKE_TEXT = ("hf_model_name", "tokenizer_mode", *_UNLIKE_BLOCKS)
 _CLEANING = {
     "lower": ("repaired", "single_blanks", "lower"),
     "whitespace": ("repaired", "single_blanks"),
@@ -47,8 +48,10 @@ def refuse_unlike(vision: Mapping[str, Any], text: Mapping[str, Any]) -> None:
     Raises:
         InputError: there are some.
     """
-    unlike = [f"vision_cfg.{key}" for key in _UNLIKE_VISION if vision.get(key)]
+    unlike = [f"vision_cfg.{key}" for key in _UNLIKE_BLOCKS if vision.get(key)]
     unlike += [f"text_cfg.{key}" for key in _UNLIKE_TEXT if text.get(key)]
+    # The one pooler is told by its tensors; poolers after one another or side by side were never released.
+    unlike += ["vision_cfg.attentional_pool"] if isinstance(vision.get("attentional_pool"), str) else []
     unlike += ["vision_cfg.layers of a ResNet"] if isinstance(vision.get("layers"), list) else []
     unlike += ["tokenizer_kwargs.strip_sep_token"] if _tokenizing(text).get("strip_sep_token") else []
     if unlike:
@@ -69,20 +72,23 @@ def read_text(checkpoint: Checkpoint, settings: Mapping[str, Any], *, quick: boo
         came = f"{checkpoint.name} has another or none"
         raise InputError("a text side that is open_clip's own transformer", came, "choose another model")
     vocab_size, width = shapes["token_embedding.weight"]
+    looks_back = not settings.get("no_causal_mask", "text_projection.bias" in shapes)
+    has_class = "cls_emb" in shapes
+    own = _with_class(settings, looks_back=looks_back) if has_class else {"family": "text", "looks_back": looks_back}
     return {
         "trunk": {
-            "family": "text",
+            **own,
             "vocab_size": vocab_size,
-            "context_length": shape_of(shapes, "positional_embedding")[0],
+            # The class token has the last position.
+            "context_length": shape_of(shapes, "positional_embedding")[0] - has_class,
             "embed_dim": width,
             "depth": depth(shapes, blocks),
             "num_heads": settings.get("heads", max(width // 64, 1)),
             "mlp": mlp(shapes, f"{blocks}0.", settings, quick=quick),
             "norm_eps": norm_eps(settings),
             "layer_scale": 1.0 if f"{blocks}0.ls_1.gamma" in shapes else None,
-            "looks_back": not settings.get("no_causal_mask", "text_projection.bias" in shapes),
         },
-        "pool": _pool(settings, "last" if "text_projection.bias" in shapes else "argmax"),
+        "pool": _pool(settings, "last" if "text_projection.bias" in shapes else "argmax", has_class=has_class),
         **_projection(shapes, settings),
         "tokenizer": _reading(checkpoint, settings, vocab_size),
     }
@@ -91,6 +97,11 @@ def read_text(checkpoint: Checkpoint, settings: Mapping[str, Any], *, quick: boo
 def translate_text(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of the text side under the names of a text encoder."""
     found = renamed(tensors, _RULES, _IGNORED)
+    place, own = found.get("trunk.positions"), found.get("trunk.class_token")
+    if place is not None and own is not None:
+        # A sum in half precision would be rounded, and no longer be the same.
+        found["trunk.class_token"] = (widened(own) + widened(place[-1])).reshape(1, 1, -1)
+        found["trunk.positions"] = place[:-1]
     for name in ("text_projection", "text.text_projection"):
         if name in tensors:
             # Stored the other way round than the weight of a linear map.
@@ -98,7 +109,24 @@ def translate_text(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def _pool(settings: Mapping[str, Any], usual: str) -> dict[str, Any]:
+def _with_class(settings: Mapping[str, Any], *, looks_back: bool) -> dict[str, Any]:
+    """Settings of a trunk with a class token after the text.
+
+    Raises:
+        InputError: its tokens see those after them.
+    """
+    if not looks_back:
+        came = "no_causal_mask came"
+        raise InputError("a text side with a class token whose tokens look back", came, "choose another model")
+    # Version 3.3 knows of the right mask but offers no setting for it.
+    is_late = not settings.get("correct_cls_mask", False)
+    return {"family": "text_with_class", "padding": settings.get("pad_id", 0), "mask_is_late": is_late}
+
+
+def _pool(settings: Mapping[str, Any], usual: str, *, has_class: bool) -> dict[str, Any]:
+    if has_class:
+        # Whatever `pool_type` says.
+        return {"kind": "class_token"}
     pools: dict[str, dict[str, Any]] = {
         "argmax": {"kind": "highest_token"},
         "last": {"kind": "last_place"},

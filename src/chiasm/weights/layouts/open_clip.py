@@ -2,7 +2,7 @@
 
 A folder of open_clip (`open_clip_config.json`, `open_clip_model.safetensors`), or a single file with its names. The
 picture side is open_clip's own vision transformer or a plain one of timm (SigLIP), the text side its own transformer;
-other sides (ResNets, language models) and CoCa's are refused.
+other sides (ResNets, language models) are refused. CoCa has a layout of its own, `open_clip_coca`.
 
 Of a single file nothing tells the activation: it is GELU, or its approximation with a sigmoid where the file's name
 says `openai` or `quickgelu`.
