@@ -16,6 +16,7 @@ SERVES = {
     "encoder": "pictures",
     "classifier": "own classes",
     "dual_encoder": "words",
+    "coca": "words, captions",
     "flamingo": "captions, answers",
     "language": "the language part of a Flamingo",
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from vocabularies import END, NASTY, START, clip_tokenizer
+from tokenizers import decoders
+from vocabularies import END, NASTY, START, clip_files, clip_tokenizer
 
 from chiasm.core.errors import InputError
 from chiasm.data._cleaning import STEPS
 from chiasm.data.tokenizer import Config
+from chiasm.weights.vocabulary import vocabulary_in
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +85,23 @@ def test_tokens_of_a_text_alone_are_words_again(vocabulary, numbers):
     assert tokenizer.number(END) == numbers[END]
     with pytest.raises(InputError, match=r"a tokenizer with the token \[MASK\]"):
         tokenizer.number("[MASK]")
+
+
+@pytest.mark.parametrize("decoder", [decoders.ByteLevel(), decoders.BPEDecoder(suffix="</w>")])
+def test_words_are_apart_where_the_vocabulary_marks_their_ends(decoder):
+    """CLIP's own decoder turns tokens into bytes and leaves the marks."""
+    marked = clip_tokenizer()
+    marked.decoder = decoder
+    tokenizer = Config().build(marked.to_str(), 16)
+    assert tokenizer.words(tokenizer([" the  red cat"])[0].tolist()).startswith("the red cat")
+    assert tokenizer.words(tokenizer.numbers("the big red dog")) == "the big red dog"
+
+
+def test_letters_of_several_bytes_are_letters_again(tmp_path):
+    """From the older two files of CLIP's vocabulary."""
+    clip_files(tmp_path)
+    tokenizer = Config().build(vocabulary_in(tmp_path, "a model"), 16)
+    assert (
+        tokenizer.words(tokenizer.numbers("a na\u00efve caf\u00e9, \u65e5\u672c"))
+        == "a na\u00efve caf\u00e9 , \u65e5\u672c"
+    )

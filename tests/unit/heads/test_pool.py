@@ -79,3 +79,38 @@ def test_attention_sees_all_tokens_in_any_order():
 def test_heads_that_do_not_divide_the_width_are_told():
     with pytest.raises(InputError, match="3 does not divide 4"):
         Config.parse({"by": {"kind": "attention", "num_heads": 3}}, "pool").build(4)
+
+
+def queries(**settings: object):
+    by = {"kind": "queries", "num_queries": 3, "num_heads": 2, **settings}
+    made = Config.parse({"by": by}, "pool").build(4).double()
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter)
+    return made
+
+
+def test_queries_see_all_tokens_and_the_first_is_the_vector():
+    """Against the formula: normed queries look at normed tokens, head by head, and what they see is normed."""
+    given, made = features(), queries(out_dim=6, last_norm_eps=1e-2)
+    given = Features(given.prefix.double(), given.patches.double(), given.grid, 1)
+    tokens = torch.nn.functional.layer_norm(torch.cat([given.prefix, given.patches], dim=1), (4,))
+    tokens = tokens * made.token_norm.weight + made.token_norm.bias
+    asked = made.query_norm(made.queries) @ made.attention.query.weight.T + made.attention.query.bias
+    key, value = (tokens @ made.attention.key_value.weight.T + made.attention.key_value.bias).chunk(2, dim=2)
+    heads = []
+    for head in (slice(0, 3), slice(3, 6)):
+        shares = (key[:, :, head] @ asked[:, head].T / 3**0.5).softmax(dim=1)
+        heads.append(shares.transpose(1, 2) @ value[:, :, head])
+    joined = torch.cat(heads, dim=2) @ made.attention.projection.weight.T + made.attention.projection.bias
+    mean, spread = joined.mean(dim=2, keepdim=True), joined.var(dim=2, keepdim=True, correction=0)
+    expected = (joined - mean) / (spread + 1e-2).sqrt() * made.norm.weight + made.norm.bias
+    # The norm of the tokens has an eps of 1e-5, which that of the formula has too.
+    torch.testing.assert_close(made.all(given), expected)
+    torch.testing.assert_close(made(given), expected[:, 0])
+    assert made.out_dim == 6
+    assert queries().out_dim == 4
+
+
+def test_heads_of_queries_must_divide_their_width():
+    with pytest.raises(InputError, match="4 does not divide 6"):
+        queries(out_dim=6, num_heads=4)

@@ -30,3 +30,8 @@ def test_each_kind_takes_its_place(kind, settings, places):
     assert part.places(TOKENS).tolist() == places
     expected = torch.stack([vectors[row, place] for row, place in enumerate(places)])
     assert torch.equal(part(vectors, TOKENS), expected)
+
+
+def test_a_class_token_stands_after_the_tokens():
+    vectors = torch.randn(3, 6, 4)
+    assert torch.equal(pool("class_token")(vectors, TOKENS), vectors[:, -1])
