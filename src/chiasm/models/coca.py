@@ -174,6 +174,9 @@ class Captions(Writing[Tensor]):
     def some(self, seen: Float[Tensor, "B Q D"], rows: Int64[Tensor, " _"]) -> Float[Tensor, "_ Q D"]:
         return seen[rows]
 
+    def vectors(self, seen: Float[Tensor, "B Q D"]) -> Float[Tensor, "B E"]:
+        return self._model.image_encoder.projection(seen[:, 0])
+
     def caption(self, seen: Float[Tensor, "B Q D"], tokenizer: Tokenizer, beginning: str = "") -> Draft:
         """Begin a caption of each picture.
 

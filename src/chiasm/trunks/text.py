@@ -122,7 +122,7 @@ class TextSettings(BlockSettings, TextTrunkConfig):
     initialisation: AnyInitialisation = Normal()
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Config:
+    def _fits_together(self) -> TextSettings:
         width, heads = self.embed_dim, self.num_heads
         if width % heads:
             raise InputError("a num_heads that divides embed_dim", f"{heads} does not divide {width}", "change one")

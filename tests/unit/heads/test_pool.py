@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -81,7 +83,7 @@ def test_heads_that_do_not_divide_the_width_are_told():
         Config.parse({"by": {"kind": "attention", "num_heads": 3}}, "pool").build(4)
 
 
-def queries(**settings: object):
+def queries(**settings: object) -> Any:
     by = {"kind": "queries", "num_queries": 3, "num_heads": 2, **settings}
     made = Config.parse({"by": by}, "pool").build(4).double()
     for parameter in made.parameters():

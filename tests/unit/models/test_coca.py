@@ -115,6 +115,12 @@ def test_a_text_side_without_a_class_token_is_refused():
         coca.Config.parse({**SETTINGS, "text": text}, "a CoCa").build()
 
 
+def test_what_was_seen_also_tells_the_vectors(model):
+    with torch.no_grad():
+        found = model.writing.vectors(model.writing.see(pictures()))
+        torch.testing.assert_close(found, model.encoder(pictures()))
+
+
 def test_its_tasks_find_it(tmp_path: Path, model, vocabulary):
     save_model(model, tmp_path, Card.now("t", "d", "c", 1.0, {}, {}), vocabulary)
     assert open_encoder(str(tmp_path)).embed_dim == 12
