@@ -28,8 +28,8 @@ from chiasm.heads import multimodal_decoder
 from chiasm.heads.attention_pool import QueriesPool
 from chiasm.layers.memory import Memory
 from chiasm.models import dual_encoder
+from chiasm.models._writing import Draft, Writing
 from chiasm.models.dual_encoder import DualEncoder
-from chiasm.models.writing import Draft, Writing
 from chiasm.ops.writing import Step, Stops
 from chiasm.trunks.text_with_class import TextWithClass
 
@@ -160,6 +160,7 @@ class Captions(Writing[Tensor]):
         model: the whole model.
     """
 
+    gives_vectors = True
     answers = False
 
     def __init__(self, model: CoCa) -> None:

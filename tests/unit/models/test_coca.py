@@ -88,7 +88,7 @@ def test_captions_begin_and_end_with_the_marks_of_the_vocabulary(model, vocabula
         writing.caption(writing.see(pictures()), tokenizer, "cat " * 16)
     with pytest.raises(InputError, match="captions alone"):
         writing.answer(writing.see(pictures()), tokenizer, ["what"] * 3)
-    assert not writing.answers
+    assert (writing.captions, writing.answers, writing.gives_vectors) == (True, False, True)
 
 
 def test_a_batch_writes_what_each_picture_alone_would(model, vocabulary):
