@@ -81,6 +81,8 @@ class CoCa(DualEncoder):
         InputError: the pictures' pool gives no tokens, or the text trunk has no class token.
     """
 
+    tasks = (*DualEncoder.tasks, "caption")
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         trunk = self.text_trunk

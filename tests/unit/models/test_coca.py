@@ -126,4 +126,4 @@ def test_what_was_seen_also_tells_the_vectors(model):
 def test_its_tasks_find_it(tmp_path: Path, model, vocabulary):
     save_model(model, tmp_path, Card.now("t", "d", "c", 1.0, {}, {}), vocabulary)
     assert open_encoder(str(tmp_path)).embed_dim == 12
-    assert {"classify", "search", "embed"} <= set(model.tasks)
+    assert {"classify", "search", "embed", "caption"} <= set(model.tasks)
