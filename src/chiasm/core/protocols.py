@@ -147,6 +147,15 @@ class TextTrunk(nn.Module, ABC):
             "a text trunk that takes vectors for words", f"{type(self).__name__} takes tokens", "take another model"
         )
 
+    def lengths(self, tokens: Int64[Tensor, "B T"], places: Int64[Tensor, " B"]) -> Int64[Tensor, " B"]:
+        """How many tokens of each text the vector at a place depends on; the others need not be computed.
+
+        Args:
+            tokens: of the texts.
+            places: one of each text.
+        """
+        return places + 1 if self.looks_back else places.new_full(places.shape, tokens.shape[1])
+
 
 class TextTrunkConfig(Config):
     """Settings of a trunk for text; one subclass per family.

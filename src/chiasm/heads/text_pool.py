@@ -1,7 +1,7 @@
-"""Vectors of the tokens of a text into one: that of the end token, or of the last place.
+"""Vectors of the tokens of a text into one: that of the end token, of the first or of the last place.
 
 Paper: Radford et al., 2021, arXiv 2103.00020, section 2.4 (end token); Zhai et al., 2023, arXiv 2303.15343, section 3
-(last place, where padding stands unless the text is long).
+(last place, where padding stands unless the text is long); Devlin et al., 2018, arXiv 1810.04805, section 3 (first).
 """
 
 from __future__ import annotations
@@ -57,6 +57,13 @@ class HighestToken(TextPool):
         return tokens.argmax(dim=1)
 
 
+class FirstPlace(TextPool):
+    """The token that stands before the text."""
+
+    def places(self, tokens: Int64[Tensor, "B T"]) -> Int64[Tensor, " B"]:
+        return torch.zeros_like(tokens[:, 0])
+
+
 class LastPlace(TextPool):
     """Whatever stands in the last place."""
 
@@ -87,6 +94,15 @@ class ByHighestToken(BaseConfig):
         return HighestToken()
 
 
+class ByFirstPlace(BaseConfig):
+    """Settings of `FirstPlace`."""
+
+    kind: Literal["first_place"] = "first_place"
+
+    def build(self) -> TextPool:
+        return FirstPlace()
+
+
 class ByLastPlace(BaseConfig):
     """Settings of `LastPlace`."""
 
@@ -97,6 +113,6 @@ class ByLastPlace(BaseConfig):
 
 
 AnyTextPool = Annotated[
-    ByEndToken | ByHighestToken | ByLastPlace, Field(discriminator="kind"), usually("highest_token")
+    ByEndToken | ByHighestToken | ByFirstPlace | ByLastPlace, Field(discriminator="kind"), usually("highest_token")
 ]
 """A field that holds the settings of any kind."""

@@ -23,7 +23,8 @@ class Config(BaseConfig):
 
     Attributes:
         trunk: family and settings of the trunk.
-        pool: which token stands for the text: end_token, highest_token (default) or last_place.
+        pool: which token stands for the text: end_token, highest_token (default), first_place or
+            last_place.
         projection: width of the space that a linear map takes the vector to; None for no map.
         projection_bias: whether the map has a bias (SigLIP).
         tokenizer: how texts become tokens, beside the vocabulary.
@@ -71,8 +72,7 @@ class TextEncoder(Model):
 
     def lengths(self, tokens: Int64[Tensor, "B T"]) -> Int64[Tensor, " B"]:
         """How many tokens of each text its vector depends on; the others need not be computed."""
-        places = self.pool.places(tokens)
-        return places + 1 if self.trunk.looks_back else places.new_full(places.shape, tokens.shape[1])
+        return self.trunk.lengths(tokens, self.pool.places(tokens))
 
     def forward(self, tokens: Int64[Tensor, "B T"], num_shared: int = 0) -> Float[Tensor, "B D"]:
         """Vectors of texts, of any length, in the precision of the weights.
