@@ -159,7 +159,7 @@ class AttentionPool(Pool):
         initialise(self, Normal())
 
     def forward(self, features: Features) -> Float[Tensor, "B D"]:
-        tokens = torch.cat([features.prefix, features.patches], dim=1)
+        tokens = features.tokens
         seen = self.attention(self.probe.expand(len(tokens), -1, -1), tokens)
         return (seen + self.mlp(self.norm(seen))).squeeze(1)
 
