@@ -35,6 +35,8 @@ DEV_DATA = Path(os.environ.get("CHIASM_DEV_DATA", "../shared/data")) / "imagenet
 # Height and width: odd ones, small ones that must grow, narrow ones, the target itself.
 SIZES = [(37, 53), (61, 40), (224, 224), (225, 224), (151, 390), (501, 333), (30, 299), (257, 256)]
 PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "BLIP": ("BlipImageProcessorPil", {}),
+    "BLIP, number for a size": ("BlipImageProcessorPil", {"size": 160}),
     "CLIP": ("CLIPImageProcessorPil", {}),
     "CLIP, 336": ("CLIPImageProcessorPil", {"size": {"shortest_edge": 336}, "crop_size": 336}),
     "CLIP, number for a size": ("CLIPImageProcessorPil", {"size": 224, "crop_size": 224}),

@@ -19,6 +19,9 @@ SERVES = {
     "coca": "words, captions",
     "flamingo": "captions, answers",
     "language": "the language part of a Flamingo",
+    "blip_matcher": "words, pairs",
+    "blip_captioner": "captions",
+    "blip_answerer": "answers",
 }
 """What each kind of model adds; the page says which tasks follow from it."""
 

@@ -40,8 +40,9 @@ TRUNKS: dict[str, TrunkConfig] = {
 ConfigT = TypeVar("ConfigT", bound=Config)
 SMALLER = {"num_prototypes": 48, "num_classes": 3, "vocab_size": 300, "context_length": 6}
 """Sizes that follow the data, wherever they stand in the settings of an objective."""
-LOCAL = {"koleo_weight": 0.0}
-"""What is by definition computed from the pictures of one process alone (KoLeo), left out where processes compare."""
+LOCAL = {"koleo_weight": 0.0, "match_weight": 0.0}
+"""What is by definition computed from the pictures of one process alone (KoLeo, drawn pairs), left out where processes
+compare."""
 
 
 def smaller(config: ConfigT, sizes: dict[str, Any]) -> ConfigT:

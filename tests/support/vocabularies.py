@@ -84,3 +84,13 @@ def gemma_files() -> tuple[dict[str, int], list[tuple[str, str]]]:
     tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256)), *letters]
     merges = [("e", "d"), ("r", "ed"), ("\u2581", "red"), ("a", "\u2581"), ("c", "a"), ("ca", "t")]
     return {token: number for number, token in enumerate([*tokens, *map("".join, merges)])}, merges
+
+
+def bert_files(folder: Path) -> dict[str, int]:
+    """Word pieces like BERT's as `vocab.txt`, with BLIP's two tokens at the end; returns the numbers of its tokens."""
+    letters = sorted(set("abcdefghijklmnopqrstuvwxyz0123456789'?!.,-&;<>/"))
+    words = f"{SENTENCE} picture of what is it two yes no ##s ##ing colour".replace("naïve", "naive").split()
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    lines = list(dict.fromkeys([*tokens, *words, "[DEC]", "[ENC]"]))
+    (folder / "vocab.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return {line: number for number, line in enumerate(lines)}

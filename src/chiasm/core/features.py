@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -28,6 +29,11 @@ class Features:
     num_class_tokens: int = 0
     visible: Int64[Tensor, "B N"] | None = None
     intermediates: tuple[Features, ...] = ()
+
+    @property
+    def tokens(self) -> Float[Tensor, "B _ D"]:
+        """All of them: class token and registers, then the patches."""
+        return torch.cat([self.prefix, self.patches], dim=1)
 
     def of(self, rows: Int64[Tensor, " _"]) -> Features:
         """Those of some of the pictures, in that order; one may be taken several times."""

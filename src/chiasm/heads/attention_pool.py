@@ -48,7 +48,7 @@ class AttentionPool(Pool):
         initialise(self, Normal())
 
     def forward(self, features: Features) -> Float[Tensor, "B D"]:
-        tokens = torch.cat([features.prefix, features.patches], dim=1)
+        tokens = features.tokens
         seen = self.attention(self.probe.expand(len(tokens), -1, -1), tokens)
         return (seen + self.mlp(self.norm(seen))).squeeze(1)
 
@@ -97,7 +97,7 @@ class QueriesPool(Pool):
         return self._asked(self.queries, features)
 
     def _asked(self, queries: Float[Tensor, "Q D"], features: Features) -> Float[Tensor, "B Q D"]:
-        tokens = self.token_norm(torch.cat([features.prefix, features.patches], dim=1))
+        tokens = self.token_norm(features.tokens)
         asked = self.query_norm(queries).expand(len(tokens), -1, -1)
         return self.norm(self.attention(asked, tokens))
 

@@ -1,8 +1,8 @@
-"""Vectors of the tokens of a text into one: that of the end token, of the last place, or of a class token.
+"""Vectors of the tokens of a text into one: of the end token, of the first or the last place, or of a class token.
 
-Paper: Radford et al., 2021, arXiv 2103.00020, section 2.4 (end token); Zhai et al., 2023, arXiv 2303.15343, section 3
-(last place, where padding stands unless the text is long); Yu et al., 2022, arXiv 2205.01917, section 3.2 (a class
-token after the text).
+Paper: Radford et al., 2021, arXiv 2103.00020, section 2.4 (end token); Devlin et al., 2018, arXiv 1810.04805, section 3
+(first place); Zhai et al., 2023, arXiv 2303.15343, section 3 (last place, where padding stands unless the text is
+long); Yu et al., 2022, arXiv 2205.01917, section 3.2 (a class token after the text).
 """
 
 from __future__ import annotations
@@ -58,6 +58,13 @@ class HighestToken(TextPool):
         return tokens.argmax(dim=1)
 
 
+class FirstPlace(TextPool):
+    """The token that stands before the text."""
+
+    def places(self, tokens: Int64[Tensor, "B T"]) -> Int64[Tensor, " B"]:
+        return torch.zeros_like(tokens[:, 0])
+
+
 class LastPlace(TextPool):
     """Whatever stands in the last place."""
 
@@ -95,6 +102,15 @@ class ByHighestToken(BaseConfig):
         return HighestToken()
 
 
+class ByFirstPlace(BaseConfig):
+    """Settings of `FirstPlace`."""
+
+    kind: Literal["first_place"] = "first_place"
+
+    def build(self) -> TextPool:
+        return FirstPlace()
+
+
 class ByLastPlace(BaseConfig):
     """Settings of `LastPlace`."""
 
@@ -114,6 +130,8 @@ class ByClassToken(BaseConfig):
 
 
 AnyTextPool = Annotated[
-    ByEndToken | ByHighestToken | ByLastPlace | ByClassToken, Field(discriminator="kind"), usually("highest_token")
+    ByEndToken | ByHighestToken | ByFirstPlace | ByLastPlace | ByClassToken,
+    Field(discriminator="kind"),
+    usually("highest_token"),
 ]
 """A field that holds the settings of any kind."""

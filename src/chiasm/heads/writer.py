@@ -84,8 +84,9 @@ class Writer(nn.Module):
 
     def _shown(self, features: Features) -> tuple[Shown, ...]:
         """The picture as each block sees it."""
-        tokens = torch.cat([features.prefix, features.patches], dim=1)
-        return tuple(block.cross_attention.show(tokens) for block in self.blocks if isinstance(block, ReadingBlock))
+        return tuple(
+            block.cross_attention.show(features.tokens) for block in self.blocks if isinstance(block, ReadingBlock)
+        )
 
     def _read(
         self, tokens: Int64[Tensor, "B T"], shown: Sequence[Shown], arrangement: Arrangement

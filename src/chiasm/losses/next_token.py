@@ -17,7 +17,7 @@ from chiasm.ops.ranks import num_ranks, sum_over_ranks
 
 
 def next_token_loss(
-    logits: Float[Tensor, "B T V"], tokens: Int64[Tensor, "B T"], told: Bool[Tensor, "B T"]
+    logits: Float[Tensor, "B T V"], tokens: Int64[Tensor, "B T"], told: Bool[Tensor, "B T"], smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
     """Mean over the tokens that are to be told of the cross entropy of each.
 
@@ -25,13 +25,15 @@ def next_token_loss(
         logits: at each place, of the token at the next one.
         tokens: the texts.
         told: which tokens are judged; the first one of a text is never, since nothing stands before it.
+        smoothing: share of the probability that is wanted for all tokens alike (Szegedy et al., 2015, arXiv 1512.00567,
+            section 7), at least 0 and below 1.
 
     Returns:
         The loss in nats, 0 where nothing is to be told.
     """
     wanted, judged = tokens[:, 1:], told[:, 1:]
     losses = functional.cross_entropy(
-        at_least_float32(logits[:, :-1]).flatten(0, 1), wanted.flatten(), reduction="none"
+        at_least_float32(logits[:, :-1]).flatten(0, 1), wanted.flatten(), reduction="none", label_smoothing=smoothing
     ).view_as(wanted)
     count = sum_over_ranks(judged.sum().to(losses.dtype)) / num_ranks()
     return (losses * judged).sum() / count.clamp(min=1 / num_ranks())

@@ -59,13 +59,15 @@ class Config(BaseConfig):
     Attributes:
         trunk: family and settings of the trunk.
         pool: how tokens become one vector.
-        projection: width of the space that a linear map without bias takes the vector to (CLIP); None for no map.
+        projection: width of the space that a linear map takes the vector to (CLIP); None for no map.
+        projection_bias: whether the map has a bias (BLIP).
         fit: how a picture of any shape becomes the square that the trunk takes.
     """
 
     trunk: AnyTrunk
     pool: pools.Config = pools.Config()
     projection: int | None = Field(default=None, gt=0)
+    projection_bias: bool = False
     fit: AnyFit = CentreCrop()
 
     def build(self) -> Encoder:
@@ -85,7 +87,9 @@ class Encoder(PictureModel):
         self.trunk = config.trunk.build()
         self.pool = config.pool.build(self.trunk.embed_dim)
         out_dim = config.projection or self.pool.out_dim
-        self.projection = nn.Linear(self.pool.out_dim, out_dim, bias=False) if config.projection else nn.Identity()
+        self.projection = nn.Identity()
+        if config.projection:
+            self.projection = nn.Linear(self.pool.out_dim, out_dim, bias=config.projection_bias)
         self.embed_dim = out_dim
 
     @property

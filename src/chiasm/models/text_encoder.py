@@ -23,7 +23,8 @@ class Config(BaseConfig):
 
     Attributes:
         trunk: family and settings of the trunk.
-        pool: which token stands for the text: end_token, highest_token (default), last_place or class_token.
+        pool: which token stands for the text: end_token, highest_token (default), first_place, last_place or
+            class_token.
         projection: width of the space that a linear map takes the vector to; None for no map.
         projection_bias: whether the map has a bias (SigLIP).
         tokenizer: how texts become tokens, beside the vocabulary.

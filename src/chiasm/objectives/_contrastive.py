@@ -21,6 +21,7 @@ from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
 from chiasm.core.views import TextSpec, Views, ViewSpec
 from chiasm.heads import pool as pools
 from chiasm.heads.text_pool import AnyTextPool
+from chiasm.objectives._captioned import nearly_all
 from chiasm.objectives._matches import share_matched
 from chiasm.trunks import text as text_trunks
 
@@ -101,16 +102,7 @@ class PicturesAndTexts(Objective):
 
     def views(self) -> tuple[ViewSpec, ...]:
         """Most of the picture, as it is."""
-        return (
-            ViewSpec(
-                size_px=self.trunk.image_size,
-                min_area=self.settings.min_area,
-                flip=0.0,
-                jitter=None,
-                grey=0.0,
-                blur=None,
-            ),
-        )
+        return (nearly_all(self.trunk.image_size, self.settings.min_area),)
 
     def texts(self) -> tuple[TextSpec, ...]:
         """One caption."""

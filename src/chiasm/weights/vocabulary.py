@@ -9,8 +9,9 @@ from typing import Any
 from chiasm.core.errors import InputError
 from chiasm.core.files import read_json, read_text
 from chiasm.weights._sentencepiece import unigram_vocabulary
+from chiasm.weights._wordpiece import wordpiece_vocabulary
 
-WHOLE, WORDS, MERGES, PIECES = "tokenizer.json", "vocab.json", "merges.txt", "spiece.model"
+WHOLE, WORDS, MERGES, PIECES, LINES = "tokenizer.json", "vocab.json", "merges.txt", "spiece.model", "vocab.txt"
 _SETTINGS = "tokenizer_config.json"
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 # What CLIP cuts a text into before it joins letters to tokens.
@@ -21,8 +22,8 @@ def vocabulary_in(folder: Path, name: str) -> str:
     """The JSON text of the tokenizer in a folder.
 
     Args:
-        folder: where; `tokenizer.json` is taken, else one is made from `vocab.json` and `merges.txt` (CLIP) or from
-            `spiece.model` (SigLIP).
+        folder: where; `tokenizer.json` is taken, else one is made from `vocab.json` and `merges.txt` (CLIP), from
+            `spiece.model` (SigLIP) or from `vocab.txt` (BERT, BLIP).
         name: how a person calls the model.
 
     Raises:
@@ -35,10 +36,13 @@ def vocabulary_in(folder: Path, name: str) -> str:
     if (folder / PIECES).is_file():
         end = _content(tokenizer_settings(folder).get("eos_token")) or "</s>"
         return unigram_vocabulary(folder / PIECES, name, end)
+    if (folder / LINES).is_file():
+        return wordpiece_vocabulary(folder / LINES, name, tokenizer_settings(folder))
     raise InputError(
         f"the tokenizer of {name} in {folder}",
         "there is none",
-        f"put its {WHOLE}, its {WORDS} and {MERGES} or its {PIECES} there; pictures can be embedded without it",
+        f"put its {WHOLE}, its {WORDS} and {MERGES}, its {PIECES} or its {LINES} there; "
+        "pictures can be embedded without it",
     )
 
 

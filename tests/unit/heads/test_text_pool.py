@@ -21,6 +21,7 @@ def pool(kind: str, **settings: int):
         ("end_token", {"end_token": 9}, [2, 4, 2]),
         ("end_token", {"end_token": 4}, [0, 0, 3]),
         ("highest_token", {}, [2, 4, 2]),
+        ("first_place", {}, [0, 0, 0]),
         ("last_place", {}, [4, 4, 4]),
     ],
 )

@@ -46,6 +46,7 @@ class _Usual:
 _SHORTER = {"shortest_edge": 224}
 _BOTH = {"height": 224, "width": 224}
 _USUAL = {
+    "Blip": _Usual({"height": 384, "width": 384}, crops=False, filter=3, number_is_square=True),
     "CLIP": _Usual(_SHORTER, crops=True, filter=3, number_is_square=False),
     "Bit": _Usual(_SHORTER, crops=True, filter=3, number_is_square=False),
     "ViT": _Usual(_BOTH, crops=False, filter=2, number_is_square=True),
