@@ -143,8 +143,8 @@ class ByQueries(BaseConfig):
     num_queries: int = Field(default=256, gt=1)
     out_dim: int | None = Field(default=None, gt=0)
     num_heads: int = Field(default=8, gt=0)
-    norm_eps: float = Field(default=1e-5, gt=0)
-    last_norm_eps: float = Field(default=1e-5, gt=0)
+    norm_eps: float = Field(default=1e-6, gt=0)
+    last_norm_eps: float = Field(default=1e-6, gt=0)
 
     def build(self, embed_dim: int) -> QueriesPool:
         """Make the pool.

@@ -93,7 +93,7 @@ def queries(**settings: object) -> Any:
 
 def test_queries_see_all_tokens_and_the_first_is_the_vector():
     """Against the formula: normed queries look at normed tokens, head by head, and what they see is normed."""
-    given, made = features(), queries(out_dim=6, last_norm_eps=1e-2)
+    given, made = features(), queries(out_dim=6, norm_eps=1e-5, last_norm_eps=1e-2)
     given = Features(given.prefix.double(), given.patches.double(), given.grid, 1)
     tokens = torch.nn.functional.layer_norm(torch.cat([given.prefix, given.patches], dim=1), (4,))
     tokens = tokens * made.token_norm.weight + made.token_norm.bias
@@ -106,7 +106,7 @@ def test_queries_see_all_tokens_and_the_first_is_the_vector():
     joined = torch.cat(heads, dim=2) @ made.attention.projection.weight.T + made.attention.projection.bias
     mean, spread = joined.mean(dim=2, keepdim=True), joined.var(dim=2, keepdim=True, correction=0)
     expected = (joined - mean) / (spread + 1e-2).sqrt() * made.norm.weight + made.norm.bias
-    # The norm of the tokens has an eps of 1e-5, which that of the formula has too.
+    # The eps of the norm of the tokens is the one that `layer_norm` takes by itself.
     torch.testing.assert_close(made.all(given), expected)
     torch.testing.assert_close(made(given), expected[:, 0])
     assert made.out_dim == 6
