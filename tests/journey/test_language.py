@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ TRUNK = {"image-size": 32, "patch-size": 8, "embed-dim": 16, "depth": 1, "num-he
 TEXT = {"embed-dim": 16, "depth": 1, "num-heads": 2}
 
 
-def options(**parts: dict[str, object]) -> list[str]:
+def options(**parts: Mapping[str, object]) -> list[str]:
     """Settings of parts as words of a command line."""
     return [
         word

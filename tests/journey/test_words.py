@@ -75,7 +75,7 @@ def test_what_is_wrong_with_answers_is_one_line(shell, clip, written):
     captions = ("evaluate", "captions", "--data", WORLD)
     assert "a model or --answers, but none came" in told(shell(*captions))
     assert "such file exists" in told(shell(*captions, "--answers", written / "capions.jsonl"))
-    assert "a model that captions pictures" in told(shell("evaluate", "captions", clip, "--data", WORLD))
+    assert "a model that writes about pictures" in told(shell("evaluate", "captions", clip, "--data", WORLD))
     assert "the key 'text'" in told(
         shell("evaluate", "captions", "--data", WORLD, "--answers", bare(written / "bare.jsonl"))
     )

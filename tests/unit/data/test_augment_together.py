@@ -131,9 +131,10 @@ def test_threads_may_bring_the_pictures_in_any_order() -> None:
             assert torch.equal(one, other)
 
 
-def loader(executor: Executor, **parts: int) -> ViewLoader:
-    settings = {"seed": 3, "num_threads": 2} | parts
-    return ViewLoader(Photos(), MULTICROP, 12, skipped=Skipped(), executor=executor, **settings)
+def loader(executor: Executor, seed: int = 3, num_threads: int = 2, rank: int = 0, num_ranks: int = 1) -> ViewLoader:
+    return ViewLoader(
+        Photos(), MULTICROP, 12, seed, num_threads, Skipped(), rank=rank, num_ranks=num_ranks, executor=executor
+    )
 
 
 def test_loader_gives_the_same_batches_with_either_executor() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from chiasm.core.errors import BrokenPictureError, InputError, TooManyBrokenError
 from chiasm.core.example import Example, Source
+from chiasm.core.manner import Manner
 from chiasm.core.predictors import Captioner, Captions, Embeddings
 from chiasm.data.written import WrittenCaptions
 from chiasm.evaluate.captions import captions
@@ -62,7 +63,8 @@ class Parrot:
         self._texts = texts
         self.asked: list[str] = []
 
-    def caption(self, source: Source) -> Captions:
+    def caption(self, source: Source, manner: Manner | None = None, beginning: str = "") -> Captions:
+        del manner, beginning
         self.asked = [source.key(index) for index in range(len(source))]
         return Captions({key: text for key, text in self._texts.items() if key in self.asked})
 
@@ -72,6 +74,7 @@ class Letters:
 
     logit_scale: float = 1.0
     logit_bias: float | None = None
+    fingerprint: str = "letters"
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         counts = [[text.lower().count(letter) for letter in ascii_lowercase] for text in texts]

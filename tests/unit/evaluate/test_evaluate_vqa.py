@@ -10,6 +10,7 @@ import pytest
 
 from chiasm.core.errors import BrokenPictureError, InputError
 from chiasm.core.example import Example, QuestionAnswer, Source
+from chiasm.core.manner import Manner
 from chiasm.core.predictors import Answerer, Answers
 from chiasm.evaluate.vqa import vqa
 
@@ -58,7 +59,14 @@ class Oracle:
         self._texts = texts
         self._unread = unread
 
-    def answer(self, source: Source, questions: Mapping[str, Sequence[str]], choices: Sequence[str] = ()) -> Answers:
+    def answer(
+        self,
+        source: Source,
+        questions: Mapping[str, Sequence[str]],
+        choices: Sequence[str] = (),
+        manner: Manner | None = None,
+    ) -> Answers:
+        del manner
         asked = [(key, one) for key, several in questions.items() for one in several if key not in self._unread]
         texts = {pair: choices[0] if choices else self._texts[pair] for pair in asked if choices or pair in self._texts}
         return Answers(texts, tuple((key, "torn") for key in self._unread))

@@ -109,9 +109,9 @@ def test_settings_of_a_learner_stand_behind_its_name(tmp_path):
 def test_what_neither_captions_nor_answers_is_told(tmp_path):
     bound = bind(captions, {})
     folder = draw_pictures(tmp_path / "pictures", 5)
-    with pytest.raises(InputError, match="a model that captions pictures, but raw-pixels does not"):
+    with pytest.raises(InputError, match="a model that writes about pictures, but raw-pixels is none"):
         bound("raw-pixels", data=str(folder))
-    with pytest.raises(InputError, match="a model that answers questions, but raw-pixels does not"):
+    with pytest.raises(InputError, match="a model that writes about pictures, but raw-pixels is none"):
         bind(vqa, {})("raw-pixels", data=str(folder))
 
 
