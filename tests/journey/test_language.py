@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -105,3 +107,18 @@ def test_what_is_refused(shell, writer, pictures, model, tmp_path):
     )
     assert "an empty one came" in complaint(shell("ask", writer, "--data", pictures, "--question", " "))
     assert "right of left" in complaint(shell("caption", writer, "--data", pictures, "--box", 5, 5, 5, 9))
+
+
+@pytest.mark.parametrize("recipe", ["clip", "siglip", "vision-language"])
+def test_the_command_on_a_card_makes_the_same_run_again(shell, writer, tmp_path, recipe):
+    out, again = tmp_path / "run", tmp_path / "again"
+    sizes = options(**{"objective.text": TEXT} | ({"objective.writer": TEXT} if recipe == "vision-language" else {}))
+    more = "--start-from", writer, "--objective.locked", *WORDS, *sizes
+    answer(shell("train", recipe, "--data", WORLD, "--out", out, *more, "--json"))
+    command = re.search(r"\*\*Command\*\*: `chiasm (.*)`", (out / "card.md").read_text())
+    assert command
+    words = [str(again) if word == str(out) else word for word in shlex.split(command[1])]
+    assert shell(*words)[0] == 0
+    ours, theirs = (read_tensors(folder / "model.safetensors") for folder in (out, again))
+    assert all((value == theirs[name]).all() for name, value in ours.items())
+    assert (out / "tokenizer.json").read_text() == (again / "tokenizer.json").read_text()
