@@ -87,7 +87,7 @@ def ask(
     if not question.strip():
         raise InputError("a question", "an empty one came", "ask for example 'How many are there?'")
     if choices is not None and len(choices) < 2:
-        raise InputError("two choices or more", f"only {choices[0]!r} came", "add one, or leave choices out")
+        raise InputError("two choices or more", f"{len(choices)} came", "add one, or leave choices out")
     pictures = data if box is None else Region(data, box)
     questions = {pictures.key(index): (question,) for index in range(len(pictures))}
     found = model.answer(pictures, questions, choices or (), manner)
