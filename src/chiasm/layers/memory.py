@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from chiasm.layers.arrangement import SEPARATE, Arrangement, Attend, Some
+from chiasm.layers.arrangement import SEPARATE, Arrangement, Attend, Separate, Some
 from chiasm.layers.positions import Rotation
 
 
@@ -36,8 +36,8 @@ class Padded(Arrangement):
         key: Float[Tensor, "B N A D"],
         value: Float[Tensor, "B N A D"],
     ) -> Float[Tensor, "B N _"]:
-        query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
-        return how(query, key, value, self.real[:, None, None, :]).transpose(1, 2).flatten(2)
+        seen = self.real[:, None, None, :]
+        return SEPARATE.look(lambda query, key, value, _=None: how(query, key, value, seen), query, key, value)
 
     def some(self, tokens: Float[Tensor, "B N D"], kept: float) -> Some:
         some = SEPARATE.some(tokens, kept)
@@ -121,15 +121,13 @@ class After(Arrangement):
         key: Float[Tensor, "B N A D"],
         value: Float[Tensor, "B N A D"],
     ) -> Float[Tensor, "B N _"]:
-        query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
-        if self._rotation is not None:
-            query, key = self._rotation.turn(query), self._rotation.turn(key)
         # Blocks do not tell which of them asks, but they always ask in the same order.
-        key, value = self._memory.join(self._num_asked, key, value)
-        self._num_asked += 1
+        place, self._num_asked = self._num_asked, self._num_asked + 1
         real = self._memory.real
         seen = None if real is None else real[:, None, None, :]
-        return how(query, key, value, seen).transpose(1, 2).flatten(2)
+        return Separate(self._rotation).look(
+            lambda query, key, value, _=None: how(query, *self._memory.join(place, key, value), seen), query, key, value
+        )
 
     def some(self, tokens: Float[Tensor, "B N D"], kept: float) -> Some:
         """Never: texts are written by models that are not in training.

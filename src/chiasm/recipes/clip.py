@@ -2,7 +2,7 @@
 
 With `--objective.locked` the trunk of `--start-from` stays as it is and texts learn to be read by it (LiT).
 
-Lab note: see docs/results.md for the figures of the commands named there.
+Lab note: no run has been measured yet; the rate is a usual one, not a tuned one.
 """
 
 from __future__ import annotations
@@ -13,16 +13,12 @@ from typing import Unpack
 from chiasm.core.example import Source
 from chiasm.core.protocols import TrunkConfig
 from chiasm.engine.settings import Settings
-from chiasm.layers.patch import Convolutions
 from chiasm.objectives import clip as method
-from chiasm.recipes._language import Language, both_encoders, check_locked
-from chiasm.recipes._pretraining import Pretraining, TrainingReport
+from chiasm.recipes._pretraining import TrainingReport
 from chiasm.recipes._run import Run
-from chiasm.trunks import vit
+from chiasm.recipes._tied import ENGINE, TRUNK, both_encoders, tied
 
-TRUNK, OBJECTIVE = vit.Config(), method.Config()
-ENGINE = Settings(lr=1e-3, lr_scaling="root")
-USUAL = {"stem": Convolutions()}
+OBJECTIVE = method.Config()
 
 
 def clip(
@@ -50,20 +46,4 @@ def clip(
     Raises:
         InputError: no picture has a caption, or a trunk that never learned is to stay as it is.
     """
-    check_locked(objective, run.get("start_from"))
-    language = Language(data, objective.text.vocab_size, run.get("seed", 0))
-    return Pretraining(
-        name="clip",
-        data=data,
-        out=out,
-        trunk=trunk,
-        usual=USUAL,
-        objective=objective,
-        wire=lambda eye: objective.reading(language.num_tokens).build(eye),
-        model=both_encoders,
-        language=language,
-        pooling=objective.pool,
-        engine=engine,
-        usual_engine=ENGINE,
-        **run,
-    ).run()
+    return tied("clip", data, out, trunk, objective, engine, both_encoders, run)
