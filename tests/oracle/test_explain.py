@@ -15,7 +15,7 @@ from torch.nn import functional
 
 import chiasm
 from chiasm.core.example import Source
-from chiasm.core.predictors import HeatMethod
+from chiasm.core.explaining import HeatMethod
 from chiasm.data.open import open_source
 from chiasm.layers.attention import recorded
 from chiasm.serve.encoder import PictureEncoder

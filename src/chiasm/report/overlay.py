@@ -26,7 +26,7 @@ _TITLE_PX, _NOTE_PX, _BAR_PX = 20, 14, 10
 
 @dataclass(frozen=True, slots=True)
 class HeatOverlay:
-    """Implements `core.predictors.HeatPainter`.
+    """Implements `core.explaining.HeatPainter`.
 
     Attributes:
         min_side_px, max_side_px: what the longer side of the picture is brought to, if it is below or above.

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from chiasm.core.predictors import PatchTokens
+from chiasm.core.explaining import PatchTokens
 from chiasm.report import palette
 from chiasm.report.overlay import blended, captioned, with_heat_scale
 from chiasm.report.page import Page, Section
@@ -24,7 +24,7 @@ _PAGE_PX = 320
 
 @dataclass(frozen=True, slots=True)
 class PatchSheets:
-    """Implements `core.predictors.PatchPainter`.
+    """Implements `core.explaining.PatchPainter`.
 
     Attributes:
         side_px: of a picture beside its patches; a larger picture keeps its size up to twice that.

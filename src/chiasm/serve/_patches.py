@@ -15,8 +15,8 @@ from torch import Tensor
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source
+from chiasm.core.explaining import HeadMaps, PatchTokens
 from chiasm.core.features import Features
-from chiasm.core.predictors import HeadMaps, PatchTokens
 from chiasm.data.pictures import PictureLoader
 from chiasm.data.skipped import Skipped
 from chiasm.layers.attention import recorded
@@ -32,7 +32,7 @@ _CLASS_TOKEN, _QUERY = "the class token", "the query of the pool"
 
 
 def patch_tokens(encoder: PictureEncoder, source: Source, size_px: int | None) -> PatchTokens:
-    """The patch tokens of the readable pictures of a source; as `core.predictors.Explainer.patches`."""
+    """The patch tokens of the readable pictures of a source; as `core.explaining.Explainer.patches`."""
     trunk = twin(encoder.model.encoder.trunk)
 
     def look(images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B h w D"]:
@@ -43,7 +43,7 @@ def patch_tokens(encoder: PictureEncoder, source: Source, size_px: int | None) -
 
 
 def head_maps(encoder: PictureEncoder, source: Source, size_px: int | None) -> HeadMaps:
-    """Where the heads of the class token or of the pool's query look; as `core.predictors.Explainer.heads`."""
+    """Where the heads of the class token or of the pool's query look; as `core.explaining.Explainer.heads`."""
     model = twin(encoder.model.encoder)
     looks = ""
 

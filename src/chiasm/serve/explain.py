@@ -20,7 +20,7 @@ from torch import Tensor
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source
-from chiasm.core.predictors import HeadMaps, HeatMaps, HeatMethod, PatchTokens
+from chiasm.core.explaining import HeadMaps, HeatMaps, HeatMethod, PatchTokens
 from chiasm.data.pictures import PictureLoader
 from chiasm.data.skipped import Skipped
 from chiasm.layers.attention import recorded
@@ -35,7 +35,7 @@ BATCH_SIZE = 1
 
 
 class PictureExplainer:
-    """Implements `core.predictors.Explainer` over a model.
+    """Implements `core.explaining.Explainer` over a model.
 
     Args:
         encoder: the model, ready to encode pictures.

@@ -24,19 +24,10 @@ from pydantic import Field, create_model
 from chiasm.core.config import Config
 from chiasm.core.errors import InputError, UnknownNameError
 from chiasm.core.example import Judged, Source, Splits
+from chiasm.core.explaining import Explainer, HeatPainter, PatchPainter
 from chiasm.core.files import expanded
 from chiasm.core.places import cache_folder
-from chiasm.core.predictors import (
-    Answerer,
-    AnyLearner,
-    Captioner,
-    Encoder,
-    Explainer,
-    HeatPainter,
-    Learner,
-    MapPainter,
-    PatchPainter,
-)
+from chiasm.core.predictors import Answerer, AnyLearner, Captioner, Encoder, Learner, MapPainter
 from chiasm.core.registry import Registry
 from chiasm.data.prompts import ClassNames, Templates, open_names, open_templates
 from chiasm.data.vector_store import VectorStore

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source
-from chiasm.core.predictors import Explainer, PatchPainter, PatchTokens, PatchView
+from chiasm.core.explaining import Explainer, PatchPainter, PatchTokens, PatchView
 from chiasm.ops.components import component_colours, foreground
 from chiasm.tasks._drawings import check_place, write_drawings
 from chiasm.tasks._places import check_suffix

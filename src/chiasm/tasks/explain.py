@@ -11,18 +11,8 @@ from jaxtyping import Float, Int, UInt8
 
 from chiasm.core.errors import InputError, nearest
 from chiasm.core.example import Source, Subset
-from chiasm.core.predictors import (
-    Embeddings,
-    Encoder,
-    Explainer,
-    HeatMaps,
-    HeatMethod,
-    HeatPainter,
-    Learner,
-    PatchPainter,
-    PatchView,
-    Record,
-)
+from chiasm.core.explaining import Explainer, HeatMaps, HeatMethod, HeatPainter, PatchPainter, PatchView
+from chiasm.core.predictors import Embeddings, Encoder, Learner, Record
 from chiasm.data.prompts import PLAIN, ClassNames, Templates
 from chiasm.ops.labels import match_names
 from chiasm.tasks._classes import Known, Origin, from_examples, from_labels, from_model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chiasm.core.predictors import HeatPainter
+from chiasm.core.explaining import HeatPainter
 from chiasm.data.fits import CentreCrop, Fit, Squash
 from chiasm.report import palette
 from chiasm.report.overlay import HeatOverlay, blended, spread

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from chiasm.core.errors import InputError
-from chiasm.core.predictors import PatchPainter, PatchTokens
+from chiasm.core.explaining import PatchPainter, PatchTokens
 from chiasm.report import similarity as block
 from chiasm.report.blocks import Columns, Details, Paragraph
 from chiasm.report.page import Page, Section

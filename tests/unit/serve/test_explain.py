@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Subset
+from chiasm.core.explaining import Explainer, HeatMaps, HeatMethod
 from chiasm.core.features import Features
-from chiasm.core.predictors import Explainer, HeatMaps, HeatMethod
 from chiasm.core.protocols import Trunk
 from chiasm.data.fits import Squash
 from chiasm.data.open import open_source

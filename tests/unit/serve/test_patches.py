@@ -12,7 +12,7 @@ from PIL import Image
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Subset
-from chiasm.core.predictors import Explainer
+from chiasm.core.explaining import Explainer
 from chiasm.data.open import open_source
 from chiasm.heads import pool
 from chiasm.layers.attention import attend

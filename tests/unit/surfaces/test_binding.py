@@ -14,7 +14,8 @@ from rich.console import Console
 
 from chiasm.core.errors import InputError, UnknownNameError
 from chiasm.core.example import Judged, Source, Splits
-from chiasm.core.predictors import Encoder, HeatPainter, Learner, Record
+from chiasm.core.explaining import HeatPainter
+from chiasm.core.predictors import Encoder, Learner, Record
 from chiasm.data.prompts import ClassNames, Templates
 from chiasm.data.vector_store import VectorStore
 from chiasm.engine.events import Listener, ProbeEvent, StepEvent

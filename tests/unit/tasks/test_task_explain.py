@@ -8,7 +8,8 @@ from PIL import Image
 
 from chiasm.adapt.centroid import CentroidLearner
 from chiasm.core.errors import InputError
-from chiasm.core.predictors import Encoder, HeatMaps
+from chiasm.core.explaining import HeatMaps
+from chiasm.core.predictors import Encoder
 from chiasm.tasks._drawings import write_drawings
 from chiasm.tasks.explain import Explained, explain
 

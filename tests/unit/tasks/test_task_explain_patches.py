@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from chiasm.core.errors import InputError
-from chiasm.core.predictors import Encoder, HeadMaps, PatchPainter, PatchTokens, PatchView
+from chiasm.core.explaining import HeadMaps, PatchPainter, PatchTokens, PatchView
+from chiasm.core.predictors import Encoder
 from chiasm.tasks.explain import Explained, explain
 
 

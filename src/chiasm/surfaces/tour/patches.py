@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from chiasm.core.errors import InputError
-from chiasm.core.predictors import Explainer, PatchTokens
+from chiasm.core.explaining import Explainer, PatchTokens
 from chiasm.data.open import open_source
 from chiasm.report import blocks
 from chiasm.report.page import Section
