@@ -118,6 +118,15 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Knowing(Protocol):
+    """A source that knows its pictures well enough to check what is said about them."""
+
+    def check(self, index: int, text: str) -> tuple[bool, ...]:
+        """Whether each object that a text names is in a picture, as it is said to look; empty where none is named."""
+        ...
+
+
 Judged = Annotated[Source, "pictures to judge a model on"]
 """A source that nothing is learnt from; in a shell the test split of what is named, or all of it (`open_judged`)."""
 

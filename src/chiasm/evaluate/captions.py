@@ -9,10 +9,15 @@ Paper: Papineni et al., 2002 (BLEU); Vedantam et al., 2015, arXiv 1411.5726 (CID
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Int
+
 from chiasm.core.errors import InputError
-from chiasm.core.example import Source
+from chiasm.core.estimates import Estimate
+from chiasm.core.example import Knowing, Source
 from chiasm.core.predictors import Captioner, Encoder, Record
 from chiasm.data.written import WrittenCaptions
 from chiasm.evaluate._caption_scores import (
@@ -25,6 +30,7 @@ from chiasm.evaluate._caption_scores import (
 )
 from chiasm.evaluate._options import check_draws
 from chiasm.evaluate._told import told_captions
+from chiasm.ops.bootstrap import bootstrap_of_sums
 
 
 class CaptionsResult(Record):
@@ -39,6 +45,9 @@ class CaptionsResult(Record):
         baseline: the same for one caption given to every picture.
         baseline_caption: that caption: the one closest to all captions of `baseline_from`.
         baseline_from: the source that it was taken from.
+        named_right: share of the objects named in captions that are there as they are said to look, with its interval
+            over pictures (1 - CHAIRi, arXiv 1809.02156); None where the source cannot tell, or none is named.
+        num_named: how many are named.
         num_pictures: pictures judged: all that have captions of people and can be read.
         num_missing: those of them for which no caption came; they count as empty captions.
         judged: one for each picture, the worst by CIDEr-D first.
@@ -53,6 +62,8 @@ class CaptionsResult(Record):
     baseline: CaptionScores
     baseline_caption: str
     baseline_from: str
+    named_right: Estimate | None
+    num_named: int
     num_pictures: int
     num_missing: int
     judged: tuple[JudgedCaption, ...]
@@ -100,6 +111,7 @@ def captions(
     made = captioner.caption(source)
     judge = CaptionJudge(told.captions, None if scorer is None else PictureScorer(scorer, source), bootstrap, seed)
     scores, judged = judge(made.texts)
+    named = _named(data, made.texts)
     return CaptionsResult(
         model=captioner.name,
         fingerprint=captioner.fingerprint,
@@ -109,11 +121,28 @@ def captions(
         baseline=judge(dict.fromkeys(judge.keys, constant))[0],
         baseline_caption=constant,
         baseline_from=data.name if train is None else train.name,
+        named_right=_share(named, bootstrap, seed),
+        num_named=int(named[:, 1].sum()),
         num_pictures=len(judge.keys),
         num_missing=sum(key not in made.texts for key in judge.keys),
         judged=judged,
         skipped=told.skipped | dict(made.skipped),
     )
+
+
+def _named(data: Source, texts: Mapping[str, str]) -> Int[np.ndarray, "B 2"]:
+    """For each caption that names objects, how many of them are there, and how many it names."""
+    if not isinstance(data, Knowing):
+        return np.zeros((0, 2), int)
+    places = {data.key(index): index for index in range(len(data))}
+    checked = [data.check(places[key], text) for key, text in texts.items()]
+    return np.array([(sum(one), len(one)) for one in checked if one], int).reshape(-1, 2)
+
+
+def _share(counts: Int[np.ndarray, "B 2"], num_draws: int, seed: int) -> Estimate | None:
+    if not len(counts):
+        return None
+    return bootstrap_of_sums(counts, lambda drawn: drawn[:, 0] / drawn[:, 1], num_draws, seed)
 
 
 def _captioner(model: Captioner | None, answers: Path | None) -> Captioner:

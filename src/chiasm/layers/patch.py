@@ -88,7 +88,8 @@ class ConvolutionalStem(Stem):
     """3 x 3 convolutions of stride 2, each with batch norm and ReLU, then a 1 x 1 convolution to the token's width.
 
     Channels double from one to the next. Training is steadier and, in short runs, much faster than with a linear map,
-    at a small part of the transformer's cost. Tokens see beyond their patches, so nothing can be hidden from them.
+    at a small part of the transformer's cost. Tokens see beyond their patches, so hidden ones cannot be left out; they
+    can be replaced.
 
     Args:
         num_channels: of a picture.

@@ -98,17 +98,6 @@ def losses_of(name: str, loss: Float[Tensor, ""], flat: Float[Tensor, ""], embed
     return Losses(total=loss, embeddings=embeddings.detach(), terms={name: loss_now, "explained": explained})
 
 
-def hidden_pixels(patch_mask: Bool[Tensor, "B N"], like: Tensor, patch_size: int) -> Bool[Tensor, "B 1 H W"]:
-    """Which pixels of the pictures `like` are hidden.
-
-    Patches that reach beyond the picture, at its right and bottom, are cut off there.
-    """
-    height, width = like.shape[-2:]
-    grid = patch_mask.unflatten(1, (-(-height // patch_size), -1)).unsqueeze(1)
-    whole = grid.repeat_interleave(patch_size, dim=2).repeat_interleave(patch_size, dim=3)
-    return whole[..., :height, :width]
-
-
 def pictures_of(trunk: Trunk, normalised: Float[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
     """Undo `trunk.normalize`, which scales and shifts each channel; what is beyond black or white is cut."""
     ends = torch.tensor([0, 255], dtype=torch.uint8, device=normalised.device).view(2, 1, 1, 1).expand(2, 3, 1, 1)

@@ -70,8 +70,7 @@ class Config(shared.Settings):
             raise InputError(
                 "a trunk that puts a mask token in the place of hidden patches",
                 f"this {type(trunk).__name__} does not",
-                "choose a vit with a linear stem (one to start from must have learned with it) or a swin, and say "
-                "--trunk.hiding.kind mask_token",
+                "choose a vit or a swin, and say --trunk.hiding.kind mask_token",
             )
         return DinoV2(trunk, self)
 

@@ -20,9 +20,9 @@ from chiasm.core.protocols import Losses, ObjectiveConfig, Trunk
 from chiasm.core.views import RandomMask, Views
 from chiasm.heads import masked_decoder
 from chiasm.losses.masked_pixels import masked_mse, normalised_patches, patch_statistics
-from chiasm.objectives._masked_pixels import MaskedPixels, hidden_pixels, losses_of, pictures_of, view_of
+from chiasm.objectives._masked_pixels import MaskedPixels, losses_of, pictures_of, view_of
 from chiasm.objectives.simmim import Config as SimMIMConfig
-from chiasm.ops.patches import grid_of, patchify, put_tokens, take_tokens, unpatchify, visible_positions
+from chiasm.ops.patches import grid_of, hidden_pixels, patchify, put_tokens, take_tokens, unpatchify, visible_positions
 
 
 class Config(ObjectiveConfig):
@@ -61,8 +61,9 @@ class Config(ObjectiveConfig):
         raise InputError(
             "a trunk that can hide patches",
             "this one looks beyond each patch or has no mask token",
-            "take a vit with a linear stem (--trunk.stem.kind linear; one to start from must have learned with it) or "
-            "a swin with --trunk.hiding.kind mask_token, or an objective that hides nothing",
+            "take a vit with a linear stem (--trunk.stem.kind linear; one to start from must have learned with it), "
+            "say --trunk.hiding.kind mask_token for a swin or a stem of convolutions, or take an objective that hides "
+            "nothing",
         )
 
 

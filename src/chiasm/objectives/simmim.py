@@ -21,8 +21,8 @@ from chiasm.core.protocols import Losses, ObjectiveConfig, Trunk
 from chiasm.core.views import RandomMask, Views
 from chiasm.heads.pixel_head import PixelHead
 from chiasm.losses.masked_pixels import masked_l1
-from chiasm.objectives._masked_pixels import MaskedPixels, hidden_pixels, losses_of, pictures_of, view_of
-from chiasm.ops.patches import unpatchify
+from chiasm.objectives._masked_pixels import MaskedPixels, losses_of, pictures_of, view_of
+from chiasm.ops.patches import hidden_pixels, unpatchify
 
 UNITS_PER_SIDE = 6
 """Squares along a side: six of 32 px in the paper's 192 px."""

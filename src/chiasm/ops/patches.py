@@ -68,6 +68,17 @@ def check_mask(patch_mask: Bool[Tensor, "B _"], patches: Float[Tensor, "B N _"],
         )
 
 
+def hidden_pixels(patch_mask: Bool[Tensor, "B N"], like: Tensor, patch_size: int) -> Bool[Tensor, "B 1 H W"]:
+    """Which pixels of the pictures `like` are hidden.
+
+    Patches that reach beyond the picture, at its right and bottom, are cut off there.
+    """
+    height, width = like.shape[-2:]
+    grid = patch_mask.unflatten(1, (-(-height // patch_size), -1)).unsqueeze(1)
+    whole = grid.repeat_interleave(patch_size, dim=2).repeat_interleave(patch_size, dim=3)
+    return whole[..., :height, :width]
+
+
 def visible_positions(patch_mask: Bool[Tensor, "B N"]) -> Int64[Tensor, "B _"]:
     """Positions of the patches that are not hidden, in rising order.
 

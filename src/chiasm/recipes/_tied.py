@@ -18,7 +18,7 @@ from chiasm.objectives import vision_language as writes
 from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts
 from chiasm.recipes._language import Language
 from chiasm.recipes._parts import whole_state
-from chiasm.recipes._pretraining import Pretraining, TrainingReport
+from chiasm.recipes._pretraining import Pretraining
 from chiasm.recipes._run import Run
 from chiasm.trunks import vit
 
@@ -36,8 +36,8 @@ def tied(
     engine: Settings,
     model: Callable[[encoder.Encoder, Objective], encoder.PictureModel],
     run: Run,
-) -> TrainingReport:
-    """Train on pictures with texts.
+) -> Pretraining:
+    """A run on pictures with texts.
 
     Args:
         name: of the recipe.
@@ -45,7 +45,7 @@ def tied(
         model: puts together what is kept.
 
     Raises:
-        InputError: no picture has a caption, or a trunk that never learned is to stay as it is.
+        InputError: a trunk that never learned is to stay as it is.
     """
     _check_locked(objective, run.get("start_from"))
     language = Language(data, objective.text.vocab_size, run.get("seed", 0))
@@ -63,7 +63,7 @@ def tied(
         engine=engine,
         usual_engine=ENGINE,
         **run,
-    ).run()
+    )
 
 
 def _check_locked(settings: Contrastive, start_from: str | None) -> None:

@@ -46,4 +46,4 @@ def clip(
     Raises:
         InputError: no picture has a caption, or a trunk that never learned is to stay as it is.
     """
-    return tied("clip", data, out, trunk, objective, engine, both_encoders, run)
+    return tied("clip", data, out, trunk, objective, engine, both_encoders, run).run()

@@ -30,7 +30,8 @@ from chiasm.trunks import vit
 
 TRUNK, OBJECTIVE = vit.Config(), method.Config()
 ENGINE = Settings(lr=1.5e-3, warmup=0.05, betas=(0.9, 0.95), clip_norm=0.0)
-USUAL = {"stem": Linear(), "positions": SinCos(), "initialisation": Xavier()}
+LINEAR = Linear()
+USUAL = {"stem": LINEAR, "positions": SinCos(), "initialisation": Xavier()}
 POOLING = pool.Config(by=pool.ByMean())
 
 
@@ -71,4 +72,5 @@ def mae(
 
 def way_to_hide(trunk: TrunkConfig) -> Mapping[str, Any]:
     """A mask token for a trunk that could have one and would hide nothing without."""
-    return {} if getattr(trunk, "hiding", LeftOut()) is not None else {"hiding": Replaced()}
+    hiding, stem = getattr(trunk, "hiding", LeftOut()), getattr(trunk, "stem", LINEAR)
+    return {"hiding": Replaced()} if hiding is None or not isinstance(stem, Linear) else {}

@@ -46,4 +46,4 @@ def vision_language(
     Raises:
         InputError: no picture has a caption, or a trunk that never learned is to stay as it is.
     """
-    return tied("vision_language", data, out, trunk, objective, engine, writing_model, run)
+    return tied("vision_language", data, out, trunk, objective, engine, writing_model, run).run()

@@ -25,7 +25,7 @@ from chiasm.layers.initialise import AnyInitialisation, Normal, initialise
 from chiasm.layers.patch import AnyStem, Linear, Stem
 from chiasm.layers.positions import AnyPositions, Learned, Positions, Rotation
 from chiasm.layers.prefix import PrefixTokens
-from chiasm.ops.patches import check_mask, grid_of, patchify
+from chiasm.ops.patches import check_mask, grid_of, hidden_pixels, patchify
 from chiasm.trunks._channels import ChannelSettings, PictureTrunk
 
 Size = Literal["pico", "tiny", "small", "base", "large"]
@@ -85,7 +85,7 @@ class VisionTransformer(PictureTrunk):
         self.image_size = image_size
         self.patch_size = patch_size
         self.hides_patches = hiding.leaves_out and patch_embedding.sees_one_patch
-        self.replaces_patches = not hiding.leaves_out and patch_embedding.sees_one_patch
+        self.replaces_patches = not hiding.leaves_out
         self.patch_embedding = patch_embedding
         self.hiding = hiding
         self.positions = positions
@@ -120,8 +120,8 @@ class VisionTransformer(PictureTrunk):
 
         Raises:
             InputError: the size of the pictures is no multiple of the patch size.
-            ValueError: the mask does not fit the pictures or comes with a stem of convolutions, or a layer does not
-                exist.
+            ValueError: the mask does not fit the pictures, the stem cannot leave hidden patches out, or a layer
+                does not exist.
         """
         grid = self.grid(*images.shape[-2:])
         wanted = self._block_indices(layers)
@@ -178,7 +178,7 @@ class VisionTransformer(PictureTrunk):
         if patch_mask is None:
             patches = self.patch_embedding.whole(images)
         elif not self.patch_embedding.sees_one_patch:
-            raise ValueError("patch_mask needs a linear stem: convolutions see beyond their patches, into hidden ones")
+            patches = self._embed_shown(images, grid, patch_mask)
         else:
             pixels = patchify(images, self.patch_size)
             check_mask(patch_mask, pixels, grid)
@@ -187,6 +187,19 @@ class VisionTransformer(PictureTrunk):
         if table is None:
             return patches, visible
         return patches + (table if visible is None else nn.functional.embedding(visible, table[0])), visible
+
+    def _embed_shown(
+        self, images: Float[Tensor, "B C H W"], grid: tuple[int, int], patch_mask: Bool[Tensor, "B _"]
+    ) -> Float[Tensor, "B N D"]:
+        """Patch tokens from convolutions, which see beyond their patches.
+
+        Pixels of hidden patches become the mean colour first, so that nothing of them reaches their neighbours.
+        """
+        if not self.replaces_patches:
+            raise ValueError("hidden patches can be left out of a linear stem alone: convolutions see beyond theirs")
+        check_mask(patch_mask, images.new_empty(len(images), grid[0] * grid[1], 0), grid)
+        shown = images.masked_fill(hidden_pixels(patch_mask, images, self.patch_size), 0)
+        return self.hiding(self.patch_embedding.whole(shown), patch_mask, nn.Identity())[0]
 
     def _rotation(
         self, grid: tuple[int, int], patches: Float[Tensor, "B N D"], visible: Int64[Tensor, "B N"] | None

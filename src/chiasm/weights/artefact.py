@@ -122,13 +122,22 @@ def save(
     """
     (folder / CONFIG).unlink(missing_ok=True)
     write_tensors(folder / WEIGHTS, tensors, {"format": "pt"})
-    write_json(folder / METRICS, dict(card.metrics))
-    write_text(folder / CARD, card.markdown())
+    describe(folder, card)
     if tokenizer is not None:
         write_text(folder / TOKENIZER, tokenizer)
     fields = _Fields(model=model, tasks=tasks, weights_sha256=file_sha256(folder / WEIGHTS), config=dict(config))
     write_json(folder / CONFIG, fields.model_dump(mode="json"))
     return read(folder)
+
+
+def describe(folder: Path, card: Card) -> None:
+    """Give an artefact another card.
+
+    Raises:
+        InputError: the disk is full or cannot be written.
+    """
+    write_json(folder / METRICS, card.figures)
+    write_text(folder / CARD, card.markdown())
 
 
 def read(folder: Path) -> Artefact:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from chiasm.core.estimates import Estimate
 from chiasm.core.version import __version__
 
 
@@ -26,6 +27,8 @@ class Card:
         created: moment of saving, UTC.
         commit: of the code.
         hardware: it was trained on.
+        limits: what it cannot do, in plain words; empty where nobody wrote any.
+        scores: on pictures that it has not seen, by what was measured and on which.
     """
 
     title: str
@@ -37,6 +40,8 @@ class Card:
     created: str
     commit: str
     hardware: str
+    limits: str = ""
+    scores: Mapping[str, Estimate] = field(default_factory=dict)
 
     @staticmethod
     def now(
@@ -46,10 +51,29 @@ class Card:
         seconds: float,
         settings: Mapping[str, str],
         metrics: Mapping[str, float],
+        limits: str = "",
+        scores: Mapping[str, Estimate] | None = None,
     ) -> Card:
         """A card of this moment, this code and this machine."""
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        return Card(title, data, command, seconds, settings, metrics, created, code_version(), _hardware())
+        return Card(
+            title,
+            data,
+            command,
+            seconds,
+            settings,
+            metrics,
+            created,
+            code_version(),
+            _hardware(),
+            limits,
+            scores or {},
+        )
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Metrics and scores for programs."""
+        return {**self.metrics, **{name: score.value for name, score in self.scores.items()}}
 
     def markdown(self) -> str:
         """The card as Markdown."""
@@ -60,11 +84,19 @@ class Card:
             "Created": self.created,
             "Training": f"{self.seconds / 60:.1f} minutes on {self.hardware}",
         }
+        if self.limits:
+            facts["Limits"] = self.limits
         lines = [f"# {self.title}", "", *(f"- **{name}**: {value}" for name, value in facts.items())]
         for heading, rows in (("Settings", self.settings), ("Metrics", self.metrics)):
             lines += ["", f"## {heading}", "", "| name | value |", "|---|---|"]
             lines += [f"| {name} | {_plain(value)} |" for name, value in rows.items()]
+        if self.scores:
+            lines += ["", "## Scores", "", "| what | score | 95 % interval |", "|---|---|---|"]
+            lines += [f"| {name} | {one.value:.3g} | {one.low:.3g} to {one.high:.3g} |" for name, one in self._rows()]
         return "\n".join(lines) + "\n"
+
+    def _rows(self) -> list[tuple[str, Estimate]]:
+        return [(name.replace("|", "\\|"), one) for name, one in self.scores.items()]
 
 
 def code_version() -> str:

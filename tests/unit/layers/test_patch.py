@@ -52,9 +52,38 @@ def test_a_patch_size_that_cannot_be_halved_is_refused():
         Convolutions().build(3, 12, 16)
 
 
-def test_a_trunk_of_convolutions_hides_nothing():
-    settings = {"image_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2}
-    trunk = vit.Config.parse({**settings, "stem": {"kind": "convolutions"}}, "the trunk").build().eval()
+SETTINGS = {
+    "image_size": 32,
+    "patch_size": 8,
+    "embed_dim": 16,
+    "depth": 1,
+    "num_heads": 2,
+    "stem": {"kind": "convolutions"},
+}
+
+
+def test_nothing_of_a_replaced_patch_reaches_convolutions():
+    trunk = vit.Config.parse({**SETTINGS, "hiding": {"kind": "mask_token"}}, "the trunk").build().eval()
+    assert trunk.replaces_patches
+    assert not trunk.hides_patches
+    mask = torch.zeros(2, 16, dtype=torch.bool)
+    mask[0, [5, 6]], mask[1, 15] = True, True
+    pictures = images()
+    others = pictures.clone()
+    others[0, :, 8:16, 8:24] = 3
+    others[1, :, 24:, 24:] = -3
+    seen, same = trunk(pictures, patch_mask=mask).patches, trunk(others, patch_mask=mask).patches
+    torch.testing.assert_close(seen, same, rtol=0, atol=0)
+    others[0, :, 0, 0] += 1
+    assert (trunk(others, patch_mask=mask).patches != seen).any()
+    seen.square().sum().backward()
+    assert trunk.hiding.mask_token.grad.abs().sum() > 0
+    with pytest.raises(ValueError, match="patch_mask must be"):
+        trunk(pictures, patch_mask=mask[:, :9])
+
+
+def test_a_trunk_of_convolutions_leaves_nothing_out():
+    trunk = vit.Config.parse(SETTINGS, "the trunk").build().eval()
     assert not trunk.hides_patches
     with pytest.raises(ValueError, match="linear stem"):
         trunk(images(), patch_mask=torch.zeros(2, 16, dtype=torch.bool))

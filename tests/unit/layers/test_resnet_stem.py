@@ -86,10 +86,10 @@ def test_half_precision():
     assert tokens.isfinite().all()
 
 
-def test_nothing_can_be_hidden():
+def test_nothing_can_be_left_out():
     model = trunk()
     assert not model.hides_patches
-    with pytest.raises(ValueError, match="patch_mask needs a linear stem"):
+    with pytest.raises(ValueError, match="left out of a linear stem alone"):
         model(torch.randn(1, 3, 32, 32), patch_mask=torch.zeros(1, 4, dtype=torch.bool))
 
 

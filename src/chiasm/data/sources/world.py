@@ -18,6 +18,7 @@ from chiasm.core.example import Example, Source
 from chiasm.core.version import __version__
 from chiasm.data.sources._splits import options_in
 from chiasm.data.sources._stored import digest_of
+from chiasm.data.world.mentions import check
 from chiasm.data.world.splits import SPLITS
 from chiasm.data.world.world import World
 
@@ -103,6 +104,10 @@ class WorldSource:
         """A digest of what the picture follows from: settings, key and the version of the code that draws it."""
         settings = self.world.model_dump_json(exclude={"num_pictures"})
         return digest_of(f"{__version__} {settings} {self.key(index)}".encode())
+
+    def check(self, index: int, text: str) -> tuple[bool, ...]:
+        """Whether each object that a text names is in a picture, in the colour that it is given."""
+        return check(self.world.scene(index), text)
 
     def read(self, index: int, min_side_px: int | None = None) -> Example:
         """Read one example; its size is the world's, whatever suffices, so that it does not depend on the reader."""
