@@ -221,6 +221,61 @@ class Answerer(Protocol):
         ...
 
 
+@runtime_checkable
+class Promptable(Answerer, Protocol):
+    """What also learns from examples that it is shown before it is asked, without being trained."""
+
+    def after(self, examples: Source, shots: int) -> Answerer:
+        """What answers after it was shown pictures with questions and their answers.
+
+        Args:
+            examples: such pictures.
+            shots: how many of them.
+
+        Raises:
+            InputError: it cannot learn in this way, or there are not so many examples.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """How well texts go with pictures of a source.
+
+    Attributes:
+        cosines: of picture and text, by the picture's key and the text; empty where the model has no space for both.
+        probabilities: that they belong together, whatever else there is; empty where the model cannot tell.
+        skipped: keys of the pictures that could not be read, with the reason.
+    """
+
+    cosines: Mapping[tuple[str, str], float]
+    probabilities: Mapping[tuple[str, str], float]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+@runtime_checkable
+class Matcher(Protocol):
+    """What tells whether texts belong to pictures.
+
+    Attributes:
+        name: how a person calls it.
+    """
+
+    name: str
+
+    def match(self, source: Source, texts: Mapping[str, Sequence[str]]) -> Matches:
+        """How well texts go with the readable pictures of a source.
+
+        Args:
+            source: the pictures.
+            texts: those of each picture, by its key; a picture without any need not be read.
+
+        Raises:
+            TooManyBrokenError: more of the source is broken than is tolerated.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PictureMap:
     """Pictures in two dimensions, as models see them.

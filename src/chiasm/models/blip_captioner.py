@@ -56,7 +56,7 @@ class Config(BaseConfig):
 class BlipCaptioner(PictureModel):
     """Pictures in, captions out."""
 
-    tasks = (*encoder.Encoder.tasks, "caption")
+    tasks = (*encoder.Encoder.tasks, "caption", "describe")
     reads_text = True
 
     def __init__(self, config: Config) -> None:

@@ -43,8 +43,6 @@ class Config(dual_encoder.Config):
 class BlipMatcher(dual_encoder.DualEncoder):
     """Pictures and texts in, how well each goes with each out; of single pairs with more care."""
 
-    tasks = (*dual_encoder.DualEncoder.tasks, "match")
-
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.pair_token = config.pair_token

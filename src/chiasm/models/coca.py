@@ -81,7 +81,7 @@ class CoCa(DualEncoder):
         InputError: the pictures' pool gives no tokens, or the text trunk has no class token.
     """
 
-    tasks = (*DualEncoder.tasks, "caption")
+    tasks = (*DualEncoder.tasks, "caption", "describe")
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

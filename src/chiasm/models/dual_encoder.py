@@ -47,7 +47,7 @@ class Config(BaseConfig):
 class DualEncoder(PictureModel):
     """Pictures and texts in, how well each goes with each out."""
 
-    tasks = encoder.Encoder.tasks
+    tasks = (*encoder.Encoder.tasks, "match")
     reads_text = True
     logit_bias: nn.Parameter | None
 

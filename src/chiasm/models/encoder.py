@@ -78,7 +78,7 @@ class Config(BaseConfig):
 class Encoder(PictureModel):
     """Pictures in, vectors out."""
 
-    tasks = ("embed", "index", "search", "similar", "duplicates", "outliers", "classify", "explain")
+    tasks = ("embed", "index", "search", "similar", "duplicates", "outliers", "classify", "explain", "map")
 
     def __init__(self, config: Config) -> None:
         super().__init__()

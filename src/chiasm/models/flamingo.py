@@ -52,7 +52,7 @@ class Config(BaseConfig):
 class Flamingo(PictureModel):
     """Texts among pictures in, what goes on with them out."""
 
-    tasks = (*encoder.Encoder.tasks, "caption", "ask")
+    tasks = (*encoder.Encoder.tasks, "caption", "describe", "ask")
     reads_text = True
 
     def __init__(self, config: Config) -> None:

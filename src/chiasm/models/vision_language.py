@@ -54,7 +54,7 @@ class Config(BaseConfig):
 class VisionLanguage(PictureModel):
     """Pictures and texts to vectors, pictures to texts."""
 
-    tasks = (*dual_encoder.DualEncoder.tasks, "caption", "ask")
+    tasks = (*dual_encoder.DualEncoder.tasks, "caption", "describe", "ask")
     reads_text = True
 
     def __init__(self, config: Config) -> None:

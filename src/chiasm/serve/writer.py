@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 
-from chiasm.core.errors import InputError
-from chiasm.core.example import Source, Subset
+from chiasm.core.errors import BrokenPictureError, InputError
+from chiasm.core.example import QuestionAnswer, Source, Subset
 from chiasm.core.manner import Manner
 from chiasm.core.predictors import Answers, Captions
 from chiasm.core.seeds import derive
 from chiasm.data.pictures import PictureBatch
 from chiasm.data.skipped import Skipped
 from chiasm.data.tokenizer import Tokenizer
-from chiasm.models._writing import Draft, Writing
+from chiasm.models._writing import Draft, Example, Writing
 from chiasm.ops.writing import Stops, Written, beams, greedy, log_likelihoods, nucleus
 from chiasm.serve.encoder import PictureEncoder, open_encoder
 
@@ -32,13 +32,14 @@ class PictureWriter:
 
     Args:
         encoder: the model, ready to see pictures.
+        writing: the side of it that writes; its own unless given.
 
     Raises:
         InputError: the model does not write.
     """
 
-    def __init__(self, encoder: PictureEncoder) -> None:
-        writing = encoder.model.writing
+    def __init__(self, encoder: PictureEncoder, writing: Writing[Any] | None = None) -> None:
+        writing = writing or encoder.model.writing
         if writing is None:
             do = "train one with `chiasm train vision-language`, or name a public one that captions or answers"
             raise InputError("a model that writes about pictures", f"{encoder.name} does not", do)
@@ -109,6 +110,50 @@ class PictureWriter:
             {pair: sure for part in parts for pair, sure in part.certainty.items()},
             {pair: shares for part in parts for pair, shares in part.ranked.items()},
         )
+
+    def after(self, examples: Source, shots: int) -> PictureWriter:
+        """The same, after it was shown pictures with a question and its answer each.
+
+        Args:
+            examples: pictures with questions; the first readable ones are shown, each with its first question.
+            shots: how many.
+
+        Raises:
+            InputError: the model does not learn from examples, or there are not so many.
+            TooManyBrokenError: more of the examples are broken than is tolerated.
+        """
+        prompting = self.encoder.model.prompting
+        if prompting is None:
+            do = "leave examples out, or take a Flamingo"
+            raise InputError("a model that learns from examples that it is shown", f"{self.name} does not", do)
+        shown: list[Example[Any]] = []
+        questions = dict(self._first_questions(examples, shots))
+        places = [place for place in range(len(examples)) if examples.key(place) in questions]
+        for batch in self.encoder.batches(Subset(examples, places, examples.name), Skipped()):
+            with self.encoder.computing():
+                seen = self.encoder.seen(batch)
+                for place, key in enumerate(batch.keys):
+                    alone = self._writing.some(seen, torch.tensor([place], device=self.encoder.device))
+                    shown.append(Example(alone, questions[key].answer, questions[key].question))
+        if len(shown) < shots:
+            do = "give more, or ask for fewer shots"
+            raise InputError(f"{shots} examples with questions", f"{examples.name} has {len(shown)}", do)
+        return PictureWriter(self.encoder, prompting.after(shown))
+
+    def _first_questions(self, examples: Source, shots: int) -> Iterator[tuple[str, QuestionAnswer]]:
+        """The first question of each of the first readable pictures that have one."""
+        found = 0
+        for place in range(len(examples)):
+            if found == shots:
+                return
+            try:
+                example = examples.read(place)
+            except BrokenPictureError:
+                # There are others.
+                continue
+            if example.questions:
+                found += 1
+                yield example.key, example.questions[0]
 
     def _answered(
         self, batch: PictureBatch, group: Sequence[_Asked], choices: Sequence[str], manner: Manner

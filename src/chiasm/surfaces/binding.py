@@ -27,7 +27,7 @@ from chiasm.core.example import Judged, Source, Splits
 from chiasm.core.explaining import Explainer, HeatPainter, PatchPainter
 from chiasm.core.files import expanded
 from chiasm.core.places import cache_folder
-from chiasm.core.predictors import Answerer, AnyLearner, Captioner, Encoder, Learner, MapPainter
+from chiasm.core.predictors import Answerer, AnyLearner, Captioner, Encoder, Learner, MapPainter, Matcher
 from chiasm.core.registry import Registry
 from chiasm.data.prompts import ClassNames, Templates, open_names, open_templates
 from chiasm.data.vector_store import VectorStore
@@ -240,6 +240,14 @@ def _open_writer(word: str) -> Any:
     return open_writer(word)
 
 
+def _open_matcher(word: str) -> Matcher:
+    if word == RAW_PIXELS and not Path(word).exists():
+        raise InputError("a model that reads text", f"{word} is none", "name a trained one")
+    from chiasm.serve.matcher import open_matcher
+
+    return open_matcher(word)
+
+
 def _open_source(word: str) -> Source:
     from chiasm.data.open import open_source
 
@@ -278,6 +286,7 @@ OPENERS: dict[Any, Opener] = {
     Explainer: Opener(_open_explainer),
     Captioner: Opener(_open_writer),
     Answerer: Opener(_open_writer),
+    Matcher: Opener(_open_matcher),
     Source: Opener(_open_source),
     Judged: Opener(_open_judged),
     Splits: Opener(_open_splits),

@@ -8,7 +8,7 @@ from pathlib import Path
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source
 from chiasm.core.manner import OWN_WAY, Manner
-from chiasm.core.predictors import Answerer, Record
+from chiasm.core.predictors import Answerer, Promptable, Record
 from chiasm.data.prompts import ClassNames
 from chiasm.data.region import Box, Region
 from chiasm.tasks._places import check_suffix
@@ -61,6 +61,8 @@ def ask(
     data: Source,
     question: str,
     choices: ClassNames | None = None,
+    examples: Source | None = None,
+    shots: int = 4,
     box: Box | None = None,
     manner: Manner = OWN_WAY,
     out: Path | None = None,
@@ -73,13 +75,16 @@ def ask(
         question: what to ask.
         choices: the answers to choose from: a text file with one per line, a .json list, or `yes,no`; any answer
             unless given.
+        examples: pictures with questions and answers that the model is shown first, so that it answers alike; for a
+            model that learns in this way (Flamingo).
+        shots: how many of them.
         box: ask only about this part of every picture: left, top, right, bottom in pixels.
         manner: how to write a free answer; the model's own way unless told otherwise.
         out: write the answers to this .csv or .parquet file instead of returning them.
 
     Raises:
-        InputError: the question is empty, the model answers none, there is one choice only, the box is empty or
-            outside a picture, or `out` is of another kind.
+        InputError: the question is empty, the model answers none or learns nothing from examples, there is one choice
+            only or too few examples, the box is empty or outside a picture, or `out` is of another kind.
         TooManyBrokenError: more of the pictures are broken than is tolerated.
     """
     if out is not None:
@@ -88,9 +93,10 @@ def ask(
         raise InputError("a question", "an empty one came", "ask for example 'How many are there?'")
     if choices is not None and len(choices) < 2:
         raise InputError("two choices or more", f"{len(choices)} came", "add one, or leave choices out")
+    answerer = model if examples is None else _shown(model, examples, shots)
     pictures = data if box is None else Region(data, box)
     questions = {pictures.key(index): (question,) for index in range(len(pictures))}
-    found = model.answer(pictures, questions, choices or (), manner)
+    found = answerer.answer(pictures, questions, choices or (), manner)
     answers = tuple(
         Answer(
             key=pair[0],
@@ -115,3 +121,17 @@ def ask(
         out=out,
         skipped=dict(found.skipped),
     )
+
+
+def _shown(model: Answerer, examples: Source, shots: int) -> Answerer:
+    """The model after it was shown examples.
+
+    Raises:
+        InputError: it learns nothing from them, or there are too few.
+    """
+    if shots < 1:
+        raise InputError("at least 1 of --shots", f"{shots} came", "give more, or leave examples out")
+    if not isinstance(model, Promptable):
+        do = "leave examples out, or take another model"
+        raise InputError("a model that learns from examples that it is shown", f"{model.name} does not", do)
+    return model.after(examples, shots)

@@ -37,6 +37,7 @@ class Artefact(Stored):
         folder: where.
         tasks: what it serves.
         weights_sha256: digest of the file of weights.
+        called: its name, where a person does not call it by its folder.
     """
 
     folder: Path
@@ -44,10 +45,11 @@ class Artefact(Stored):
     config: Mapping[str, Any]
     tasks: tuple[str, ...]
     weights_sha256: str
+    called: str | None = None
 
     @property
     def name(self) -> str:
-        return str(self.folder)
+        return self.called or str(self.folder)
 
     @property
     def digest(self) -> str:

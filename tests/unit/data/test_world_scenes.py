@@ -257,6 +257,14 @@ def test_wrong_settings_are_explained() -> None:
         World.parse({"size_px": 3}, "the world")
 
 
+def test_some_pictures_are_close_ups_and_the_others_stay_as_they_are() -> None:
+    some, none, every = (World(close_up=share) for share in (0.3, 0, 1))
+    close = [some.scene(index) != none.scene(index) for index in range(300)]
+    assert 60 < sum(close) < 120
+    for index, is_close in enumerate(close):
+        assert some.scene(index) == (every if is_close else none).scene(index)
+
+
 def test_a_close_up_shows_one_object_that_fills_the_picture() -> None:
     world = World(close_up=True, size_px=96)
     sides = []

@@ -8,13 +8,19 @@ from tokenizers import Tokenizer as Vocabulary
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from chiasm.core.errors import InputError
+from chiasm.core.example import Subset
+from chiasm.core.predictors import Promptable
+from chiasm.data.open import open_source
+from chiasm.data.skipped import Skipped
 from chiasm.data.tokenizer import Tokenizer
 from chiasm.layers.gated_block import GatedBlock
 from chiasm.models import flamingo
 from chiasm.models._store import load_model, save_model
 from chiasm.models._writing import Draft, Example, Writing
 from chiasm.models.flamingo import Flamingo
-from chiasm.ops.writing import Stops, greedy
+from chiasm.ops.writing import Stops, beams, greedy
+from chiasm.serve.encoder import PictureEncoder
+from chiasm.serve.writer import PictureWriter
 from chiasm.weights.card import Card
 
 WORDS = "a cat sits on the red mat. what colour is it? two dogs! Question: Output: Short answer: blue"
@@ -239,3 +245,20 @@ def test_kept_as_a_folder_of_our_own_it_writes_the_same(model, vocabulary, token
 def test_a_layer_for_more_blocks_than_there_are():
     with pytest.raises(InputError, match="there are 1 blocks and a layer for every 2"):
         built(60, depth=1)
+
+
+def test_served_it_answers_after_examples_of_a_source(model, vocabulary):
+    writer = PictureWriter(PictureEncoder(model, "f", lambda: "print", torch.device("cpu"), lambda: vocabulary))
+    assert isinstance(writer, Promptable)
+    shown, asked = open_source("world:test?size=32&length=3"), open_source("world:test?size=32&length=1&seed=1")
+    key, question = asked.key(0), "what is it?"
+    answer = writer.after(shown, 1).answer(asked, {key: [question]}).texts[key, question]
+    first, of = shown.read(0).questions[0], model.writing.tokenizer(vocabulary)
+    latents = [next(iter(writer.encoder.batches(Subset(one, [0], "one"), Skipped()))).images for one in (shown, asked)]
+    with torch.no_grad():
+        examples = [Example(model.writing.see(latents[0]), first.answer, first.question)]
+        draft = model.prompting.after(examples).answer(model.writing.see(latents[1]), of, [question])
+        wanted = beams(draft.step, draft.beginnings, draft.stops, draft.num_beams)
+    assert answer == of.words(wanted.tokens[0])
+    with pytest.raises(InputError, match="5 examples with questions"):
+        writer.after(shown, 5)

@@ -1,9 +1,9 @@
 """The embedded world as a source: `world:train?size=64&seed=1&domain=sketch&objects=1&length=5000`.
 
 Options: `size` (side in pixels), `seed`, `length` (number of pictures), `domain`, `objects` (as many in every picture)
-or `min_objects` and `max_objects`, `close_up` (0 or 1), `defects` (share of pictures with one). What else an example
-carries is switched by 0 or 1: `language` (captions and questions, on by default), `truth` (boxes and masks, off),
-`edit` (a triple, off).
+or `min_objects` and `max_objects`, `close_up` (share of pictures with one object before a plain wall), `defects` (share
+of pictures with one). What else an example carries is switched by 0 or 1: `language` (captions and questions, on by
+default), `truth` (boxes and masks, off), `edit` (a triple, off).
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class World(Config):
         num_pictures: length; None: what the split usually has (100 000 for training, 10 000 for the others).
         domain: "photo", "sketch", "painting", "night", or "mixed".
         min_objects, max_objects: objects per picture; 1 and 1 make a plain classification set.
-        close_up: whether each picture shows one object that fills most of it, before a plain wall, as in a
+        close_up: share of pictures that show one object that fills most of them, before a plain wall, as in a
             catalogue.
         defects: share of pictures in which one object has a defect; the scenes are otherwise the same.
     """
@@ -55,7 +55,7 @@ class World(Config):
     domain: str = "photo"
     min_objects: int = Field(default=1, ge=1, le=8)
     max_objects: int = Field(default=6, ge=1, le=8)
-    close_up: bool = False
+    close_up: float = Field(default=0.0, ge=0, le=1)
     defects: float = Field(default=0.0, ge=0, le=1)
 
     @field_validator("split")
@@ -96,15 +96,20 @@ class World(Config):
             IndexError: there is no such picture.
         """
         part = splits.split(self.split)
-        limits = Limits(1, 1) if self.close_up else Limits(self.min_objects, self.max_objects)
+        is_close = self._is_close_up(index)
+        limits = Limits(1, 1) if is_close else Limits(self.min_objects, self.max_objects)
         scene = draw_scene(self.seed, part, self._checked(index), limits)
-        if self.close_up:
+        if is_close:
             scene = close_up(stream(self.seed, "world close-up", self.split, index), scene)
         if not self.defects:
             return scene
         # Its own stream, so that the same scenes exist with and without their defects.
         draw = stream(self.seed, "world defect", self.split, index)
         return draw_defect(draw, scene) if draw.random() < self.defects else scene
+
+    def _is_close_up(self, index: int) -> bool:
+        # Its own stream, so that the others are the same whatever the share is.
+        return stream(self.seed, "world distance", self.split, index).random() < self.close_up
 
     def domain_of(self, index: int) -> Domain:
         """The domain a picture is in."""
