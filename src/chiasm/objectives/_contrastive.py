@@ -17,11 +17,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from chiasm.core.features import Features
-from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
+from chiasm.core.protocols import Losses, Objective, Trunk
 from chiasm.core.views import TextSpec, Views, ViewSpec
-from chiasm.heads import pool as pools
 from chiasm.heads.text_pool import AnyTextPool
-from chiasm.objectives._captioned import nearly_all
+from chiasm.objectives._captioned import Captioned, nearly_all
 from chiasm.objectives._matches import share_matched
 from chiasm.trunks import text as text_trunks
 
@@ -40,25 +39,22 @@ class SmallText(text_trunks.Config):
         return text_trunks.Config.model_validate(self.model_dump(exclude={"family"}))
 
 
-class Contrastive(ObjectiveConfig):
-    """What both have as settings.
+class Contrastive(Captioned):
+    """What both have as settings, beside those of `Captioned`.
 
     Attributes:
         text: the text trunk; as many tokens as the recipe's vocabulary has.
-        embed_dim: width of the space that pictures and texts share.
         locked: whether the trunk stays as it is and only texts, and a linear map of the pictures, learn (LiT).
-        min_area: smallest share of the picture that is seen.
-        pool: how a picture's tokens become one vector.
     """
 
     text: SmallText = SmallText()
-    embed_dim: int = Field(default=256, gt=0)
     locked: bool = False
-    min_area: float = Field(default=0.8, gt=0, le=1)
-    pool: pools.Config = pools.Config(by=pools.ByClassOrMean())
+
+    @property
+    def most_tokens(self) -> int:
+        return self.text.vocab_size
 
     def reading(self, vocab_size: int) -> Contrastive:
-        """The same for another vocabulary."""
         return self.model_copy(update={"text": self.text.model_copy(update={"vocab_size": vocab_size})})
 
 

@@ -17,14 +17,13 @@ from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor, nn
 
-from chiasm.core.protocols import Losses, Objective, ObjectiveConfig, Trunk
+from chiasm.core.protocols import Losses, Objective, Trunk
 from chiasm.core.views import TextSpec, Views, ViewSpec
 from chiasm.heads import med_writer
-from chiasm.heads import pool as pools
 from chiasm.losses.clip import clip_loss
 from chiasm.losses.matching import Others, hard_negatives, matching_loss
 from chiasm.losses.next_token import next_token_loss
-from chiasm.objectives._captioned import nearly_all
+from chiasm.objectives._captioned import Captioned, nearly_all
 from chiasm.objectives._matches import share_matched
 from chiasm.trunks import med
 
@@ -39,31 +38,28 @@ class SmallMed(med.Settings):
     num_heads: int = Field(default=4, gt=0)
 
 
-class Config(ObjectiveConfig):
-    """Settings of BLIP.
+class Config(Captioned):
+    """Settings of BLIP; those that it shares with other objectives that learn from captions are described there.
 
     Attributes:
         text: what reads and writes; as many tokens as the recipe's vocabulary has.
-        embed_dim: width of the space that pictures and texts share.
         temperature: what cosines are divided by at first; it is learned.
         max_scale: cosines are never multiplied by more.
         match_weight: of the loss of pairs; 0 to form none.
         smoothing: share of the probability of the next token that is wanted for all tokens alike.
-        min_area: smallest share of the picture that is seen.
-        pool: how a picture's tokens become one vector.
     """
 
     text: SmallMed = SmallMed()
-    embed_dim: int = Field(default=256, gt=0)
     temperature: float = Field(default=0.07, gt=0)
     max_scale: float = Field(default=100.0, gt=1)
     match_weight: float = Field(default=1.0, ge=0)
     smoothing: float = Field(default=0.1, ge=0, lt=1)
-    min_area: float = Field(default=0.8, gt=0, le=1)
-    pool: pools.Config = pools.Config(by=pools.ByClassOrMean())
+
+    @property
+    def most_tokens(self) -> int:
+        return self.text.vocab_size
 
     def reading(self, vocab_size: int) -> Config:
-        """The same for another vocabulary."""
         return self.model_copy(update={"text": self.text.model_copy(update={"vocab_size": vocab_size})})
 
     def build(self, trunk: Trunk) -> Blip:

@@ -10,11 +10,16 @@ from torch import Tensor
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source
+from chiasm.core.marks import END, START
 from chiasm.core.protocols import Objective, TrunkConfig
+from chiasm.data import tokenizer as tokenizers
 from chiasm.engine.settings import Settings
+from chiasm.heads.text_pool import ByClassToken
 from chiasm.layers.patch import Convolutions
-from chiasm.models import dual_encoder, encoder, text_encoder, vision_language
+from chiasm.models import coca, dual_encoder, encoder, text_encoder, vision_language
+from chiasm.objectives import coca as writes_once
 from chiasm.objectives import vision_language as writes
+from chiasm.objectives._captioned import Captioned
 from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts
 from chiasm.recipes._language import Language
 from chiasm.recipes._parts import whole_state
@@ -32,7 +37,7 @@ def tied(
     data: Source,
     out: Path,
     trunk: TrunkConfig,
-    objective: Contrastive,
+    objective: Captioned,
     engine: Settings,
     model: Callable[[encoder.Encoder, Objective], encoder.PictureModel],
     run: Run,
@@ -48,7 +53,7 @@ def tied(
         InputError: a trunk that never learned is to stay as it is.
     """
     _check_locked(objective, run.get("start_from"))
-    language = Language(data, objective.text.vocab_size, run.get("seed", 0))
+    language = Language(data, objective.most_tokens, run.get("seed", 0))
     return Pretraining(
         name=name,
         data=data,
@@ -66,13 +71,13 @@ def tied(
     )
 
 
-def _check_locked(settings: Contrastive, start_from: str | None) -> None:
+def _check_locked(settings: Captioned, start_from: str | None) -> None:
     """Refuse to read a trunk that has learned nothing.
 
     Raises:
         InputError: the trunk is to stay as it is, but none was named.
     """
-    if settings.locked and start_from is None:
+    if isinstance(settings, Contrastive) and settings.locked and start_from is None:
         do = "name one with --start-from, or leave out --objective.locked"
         raise InputError("a trained trunk that stays as it is", "none was named", do)
 
@@ -117,6 +122,35 @@ def writing_model(pictures: encoder.Encoder, learned: Objective) -> vision_langu
     ).build()
     _fill(model.both, pictures, state)
     model.writer.load_state_dict(_within("writer.", state))
+    return model
+
+
+def contrastive_captioner(pictures: encoder.Encoder, learned: Objective) -> coca.CoCa:
+    """The model that is kept of a run of CoCa.
+
+    Args:
+        pictures: the trunk that was learned, and its pool.
+        learned: the rest.
+    """
+    if not isinstance(learned, writes_once.Coca):
+        raise TypeError(f"{type(learned).__name__} is no CoCa")
+    state, settings = whole_state(learned), learned.settings
+    model = coca.Config(
+        image=pictures.config.model_copy(update={"projection": settings.embed_dim}),
+        text=text_encoder.Config(
+            trunk=settings.text.plain(),
+            pool=ByClassToken(),
+            projection=settings.embed_dim,
+            tokenizer=tokenizers.Config(padding=settings.text.padding),
+        ),
+        decoder=settings.decoder,
+        start_token=START,
+        end_token=END,
+        logit_scale=state["logit_scale"].item(),
+    ).build()
+    model.image_encoder.load_state_dict({**pictures.state_dict(), "projection.weight": state["projection.weight"]})
+    model.text_encoder.load_state_dict(_within("text_", state))
+    model.decoder.load_state_dict(_within("decoder.", state))
     return model
 
 
