@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
-from objectives import batch_for, make
+from objectives import VIT, batch_for, make
 from torch.nn import functional
 
 from chiasm.core.errors import InputError
 from chiasm.losses.matching import LEAST, hard_negatives, matching_loss
 from chiasm.losses.next_token import next_token_loss
+from chiasm.models import encoder
+from chiasm.models._store import load_model, save_model
+from chiasm.models.blip import Blip as WholeBlip
 from chiasm.objectives.blip import Blip
+from chiasm.recipes._tied import matcher_and_captioner
+from chiasm.trunks import vit
+from chiasm.weights import artefact
+from chiasm.weights.card import Card
 
 SMOOTHING = 0.1
 
@@ -122,3 +129,28 @@ def test_losses_of_guesses_are_known():
     torch.testing.assert_close(next_token_loss(logits, tokens, told, SMOOTHING), wanted)
     nothing = next_token_loss(logits, tokens, torch.zeros_like(told), SMOOTHING)
     assert nothing.item() == 0
+
+
+def test_the_kept_model_is_what_was_learned(objective, tmp_path):
+    settings = vit.Config.model_validate({**VIT, "image_size": objective.trunk.image_size})
+    pictures = encoder.Config(trunk=settings, pool=objective.settings.pool).build()
+    pictures.trunk.load_state_dict(objective.trunk.state_dict())
+    model = matcher_and_captioner(pictures, objective)
+    save_model(model, tmp_path, Card.now("A test", "nothing", "none", 1.0, {}, {}), "{}")
+    again = load_model(artefact.read(tmp_path), WholeBlip).eval()
+    batch = batch_for(objective)
+    tokens, told = batch.texts[0].cut()
+    single = objective.float()
+    with torch.no_grad():
+        features = single.trunk(single.trunk.normalize(batch.images[0]))
+        cosines = functional.normalize(single.projection(single.pool(features)), dim=1)
+        words = functional.normalize(single.text_projection(single.reader(tokens)[:, 0]), dim=1)
+        scores = single.logit_scale.exp() * cosines @ words.T
+        torch.testing.assert_close(again(batch.images[0], tokens), scores, rtol=1e-4, atol=1e-4)
+        seen = again.image_encoder.features(batch.images[0])
+        wanted = single.match_head(single.reader(tokens, single.reader.show(features.tokens))[:, 0])
+        torch.testing.assert_close(again.match(seen, tokens), wanted, rtol=1e-4, atol=1e-4)
+        written = single.writer(tokens, features.tokens)
+        torch.testing.assert_close(again.writer(tokens, seen.tokens)[told], written[told], rtol=1e-4, atol=1e-4)
+    assert again.writing.captions
+    assert again.writer.trunk.token_embedding is again.reader.token_embedding

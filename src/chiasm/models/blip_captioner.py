@@ -24,12 +24,10 @@ from chiasm.models.encoder import PictureModel
 from chiasm.ops.writing import Stops
 
 
-class Config(BaseConfig):
-    """What a captioner is made of.
+class HowCaptionsRun(BaseConfig):
+    """How captions begin and end; the defaults are those of the authors' captioner.
 
     Attributes:
-        image: pictures to tokens, and to vectors.
-        writer: what writes.
         prompt: words that every caption goes on from, as in its training; they are not told with it.
         start_token: number of the token before them ([DEC]).
         end_token: number of the token that ends a caption ([SEP]).
@@ -39,14 +37,24 @@ class Config(BaseConfig):
         num_beams: beginnings that are kept.
     """
 
-    image: encoder.Config
-    writer: med_writer.Config = med_writer.Config()
     prompt: str = "a picture of "
     start_token: int = Field(default=30_522, ge=0)
     end_token: int = Field(default=102, ge=0)
     max_tokens: int = Field(default=16, gt=0)
     min_tokens: int = Field(default=1, ge=0)
     num_beams: int = Field(default=3, gt=0)
+
+
+class Config(HowCaptionsRun):
+    """What a captioner is made of, and how its captions begin and end.
+
+    Attributes:
+        image: pictures to tokens, and to vectors.
+        writer: what writes.
+    """
+
+    image: encoder.Config
+    writer: med_writer.Config = med_writer.Config()
 
     def build(self) -> BlipCaptioner:
         """A model with random weights."""
@@ -71,7 +79,7 @@ class BlipCaptioner(PictureModel):
 
     @property
     def writing(self) -> Writing[Features]:
-        return _Captioning(self)
+        return Captioning(self.image_encoder, self.writer, self.config)
 
     def forward(self, images: UInt8[Tensor, "B 3 H W"], tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
         """Logits of the token after each token of captions, one a picture.
@@ -83,15 +91,21 @@ class BlipCaptioner(PictureModel):
         return self.writer(tokens, self.image_encoder.features(images).tokens)
 
 
-class _Captioning(BlipSide, Writing[Features]):
-    """A captioner's writing."""
+class Captioning(BlipSide, Writing[Features]):
+    """The side of a BLIP that writes captions.
+
+    Args:
+        image_encoder: pictures to tokens.
+        writer: tokens to captions.
+        config: how these begin and end.
+    """
 
     answers = False
 
-    def __init__(self, model: BlipCaptioner) -> None:
-        super().__init__(model.image_encoder, model.writer.trunk)
-        self._config = model.config
-        self._writer = model.writer
+    def __init__(self, image_encoder: encoder.Encoder, writer: med_writer.MedWriter, config: HowCaptionsRun) -> None:
+        super().__init__(image_encoder, writer.trunk)
+        self._config = config
+        self._writer = writer
 
     def caption(self, seen: Features, tokenizer: Tokenizer, beginning: str = "") -> Draft:
         """Begin a caption of each picture.

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source
-from chiasm.core.marks import END, START
+from chiasm.core.marks import END, MARKS, START
 from chiasm.core.protocols import Objective, TrunkConfig
 from chiasm.data import tokenizer as tokenizers
 from chiasm.engine.settings import Settings
-from chiasm.heads.text_pool import ByClassToken
+from chiasm.heads.text_pool import ByClassToken, ByFirstPlace
 from chiasm.layers.patch import Convolutions
-from chiasm.models import coca, dual_encoder, encoder, text_encoder, vision_language
+from chiasm.models import blip, coca, dual_encoder, encoder, text_encoder, vision_language
+from chiasm.objectives import blip as matches
 from chiasm.objectives import coca as writes_once
 from chiasm.objectives import vision_language as writes
 from chiasm.objectives._captioned import Captioned
@@ -25,7 +26,7 @@ from chiasm.recipes._language import Language
 from chiasm.recipes._parts import whole_state
 from chiasm.recipes._pretraining import Pretraining
 from chiasm.recipes._run import Run
-from chiasm.trunks import vit
+from chiasm.trunks import med, vit
 
 TRUNK = vit.Config()
 ENGINE = Settings(lr=1e-3, lr_scaling="root")
@@ -152,6 +153,45 @@ def contrastive_captioner(pictures: encoder.Encoder, learned: Objective) -> coca
     model.text_encoder.load_state_dict(_within("text_", state))
     model.decoder.load_state_dict(_within("decoder.", state))
     return model
+
+
+def matcher_and_captioner(pictures: encoder.Encoder, learned: Objective) -> blip.Blip:
+    """The model that is kept of a run of BLIP.
+
+    Args:
+        pictures: the trunk that was learned, and its pool.
+        learned: the rest.
+    """
+    if not isinstance(learned, matches.Blip):
+        raise TypeError(f"{type(learned).__name__} is no BLIP")
+    state, settings = whole_state(learned), learned.settings
+    side = {"projection": settings.embed_dim, "projection_bias": True}
+    model = blip.Config(
+        image=pictures.config.model_copy(update=side),
+        text=text_encoder.Config(
+            trunk=med.Config(**dict(settings.text), shown_dim=learned.trunk.embed_dim), pool=ByFirstPlace(), **side
+        ),
+        prompt="",
+        start_token=MARKS.index(START),
+        end_token=MARKS.index(END),
+        max_tokens=settings.text.context_length // 2,
+        logit_scale=state["logit_scale"].item(),
+    ).build()
+    model.image_encoder.load_state_dict({**pictures.state_dict(), **_kept("projection.", state)})
+    model.text_encoder.load_state_dict(
+        {
+            **{f"trunk.{name}": value for name, value in _within("reader.", state).items()},
+            **{name.removeprefix("text_"): value for name, value in _kept("text_projection.", state).items()},
+        }
+    )
+    model.writer.load_state_dict(_within("writer.", state))
+    model.match_head.load_state_dict(_within("match_head.", state))
+    return model
+
+
+def _kept(part: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a part, by their whole names."""
+    return {name: value for name, value in state.items() if name.startswith(part)}
 
 
 def _fill(model: dual_encoder.DualEncoder, pictures: encoder.Encoder, state: Mapping[str, Tensor]) -> None:
