@@ -113,9 +113,9 @@ def test_what_neither_captions_nor_answers_is_told(tmp_path):
     bound = bind(captions, {})
     folder = draw_pictures(tmp_path / "pictures", 5)
     with pytest.raises(InputError, match="a model that writes about pictures, but raw-pixels is none"):
-        bound("raw-pixels", data=str(folder))
+        bound(["raw-pixels"], data=[str(folder)])
     with pytest.raises(InputError, match="a model that writes about pictures, but raw-pixels is none"):
-        bind(vqa, {})("raw-pixels", data=str(folder))
+        bind(vqa, {})(["raw-pixels"], data=[str(folder)])
 
 
 def a_judging_task(
