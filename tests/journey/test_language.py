@@ -74,11 +74,19 @@ def test_one_model_answers_in_words_and_vectors(shell, writer, tmp_path):
     assert names["classes_from"] == "labels"
 
 
-def test_captions_and_answers_are_judged(shell, writer):
-    captions = answer(shell("evaluate", "captions", writer, "--data", TEST, "--json"))
-    assert captions["num_pictures"] == 12
-    answers = answer(shell("evaluate", "vqa", writer, "--data", TEST, "--json"))
-    assert 0 <= answers["accuracy"]["value"] <= 1
+def test_captions_and_answers_are_judged(shell, writer, pictures, tmp_path):
+    page, data = tmp_path / "r.html", (TEST, pictures, "world:compositional?size=32&length=8")
+    found = answer(shell("evaluate", "captions", writer, writer, "--data", *data, "--html", page, "--json"))
+    assert [one["num_pictures"] for one in found["results"]] == [12, 8, 12, 8]
+    assert [one["data"] for one in found["missing"]] == [str(pictures)] * 2
+    assert "captions, the worst first" in page.read_text()
+    found = answer(shell("evaluate", "vqa", writer, "--data", *data, "--html", page, "--json"))
+    assert all(0 <= one["accuracy"]["value"] <= 1 for one in found["results"])
+    assert [one["data"] for one in found["missing"]] == [str(pictures)]
+    assert "By kind of question" in page.read_text()
+    code, out, _ = shell("evaluate", "vqa", writer, "--data", TEST, "--choices", "yes,no")
+    assert code == 0
+    assert "choices" in out
 
 
 @pytest.mark.parametrize("recipe", ["clip", "siglip"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -52,19 +53,35 @@ def told(result: tuple[int, str, str]) -> str:
 
 def test_captions_of_another_tool_are_judged(shell, clip, written):
     words = ("evaluate", "captions", "--data", WORLD, "--answers", written / "captions.jsonl", "--bootstrap", 20)
-    found = answer(shell(*words, "--scorer", clip, "--json"))
+    (found,) = answer(shell(*words, "--scorer", clip, "--json"))["results"]
     assert found["scores"]["bleu_4"]["value"] == pytest.approx(1)
     assert found["scores"]["cider_d"]["value"] > found["baseline"]["cider_d"]["value"]
     assert found["scorer"] == str(clip)
     assert 0 <= found["scores"]["clip_score"]["low"] <= found["scores"]["clip_score"]["value"] <= 2.5
     code, out, _ = shell(*words)
     assert code == 0
-    assert "baseline caption" in out
+    assert "CIDEr-D" in out
+    assert "CLIPScore" not in out
+
+
+def test_texts_of_another_tool_are_judged_on_several_data_sets(shell, written, pictures, tmp_path):
+    more, page, table = "world:compositional?length=6&size=32", tmp_path / "r.html", tmp_path / "t.csv"
+    for what, files in (("captions", "captions.jsonl"), ("vqa", "answers.jsonl")):
+        words = ("evaluate", what, "--data", WORLD, more, pictures, "--answers", written / files, "--bootstrap", 20)
+        found = answer(shell(*words, "--csv", table, "--html", page, "--json"))
+        assert [one["data"] for one in found["results"]] == [WORLD]
+        assert [one["data"] for one in found["missing"]] == [more, str(pictures)]
+        assert "write keys and questions as the source does" in found["missing"][0]["reason"]
+        with table.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [bool(row["why not"]) for row in rows] == [False, True, True]
+        assert "<figure" in page.read_text()
+        assert "has none" in page.read_text()
 
 
 def test_answers_of_another_tool_are_judged(shell, written):
     words = ("evaluate", "vqa", "--data", WORLD, "--answers", written / "answers.jsonl", "--bootstrap", 20)
-    found = answer(shell(*words, "--train", "world:train?length=12&size=32", "--json"))
+    (found,) = answer(shell(*words, "--train", "world:train?length=12&size=32", "--json"))["results"]
     assert 0.6 < found["accuracy"]["value"] < 1
     assert found["baseline_from"].startswith("world:train")
     assert {kind["kind"] for kind in found["kinds"]} >= {"exists", "count"}

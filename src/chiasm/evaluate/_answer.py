@@ -93,3 +93,11 @@ class Pages(Protocol):
     def contests(self, out: Path, evaluation: Evaluation) -> None:
         """A page with the table and, for each contest, what differs by class."""
         ...
+
+    def captions(self, out: Path, evaluation: Evaluation) -> None:
+        """A page with the table, how captions compare with one for all pictures, and the worst and best of them."""
+        ...
+
+    def questions(self, out: Path, evaluation: Evaluation) -> None:
+        """A page with the table, how right answers are by kind of question, and the wrong ones."""
+        ...

@@ -43,12 +43,14 @@ class JudgedCaption(Record):
     Attributes:
         key: of the picture.
         text: the caption; empty where none came.
+        expected: what people wrote.
         cider_d: of it.
         clip_score: of it; None without a scorer.
     """
 
     key: str
     text: str
+    expected: tuple[str, ...]
     cider_d: float
     clip_score: float | None
 
@@ -128,6 +130,7 @@ class CaptionJudge:
             JudgedCaption(
                 key=self.keys[row],
                 text=asked[row],
+                expected=tuple(self._texts[row]),
                 cider_d=float(ciders[row]),
                 clip_score=None if clip is None else float(clip[row]),
             )

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from chiasm.core.errors import ChiasmError, InputError
 from chiasm.core.example import Splits
-from chiasm.core.predictors import Encoder
 from chiasm.evaluate._answer import Evaluation, Missing, ResultT
-from chiasm.evaluate._options import Plan
 
+
+@runtime_checkable
+class Named(Protocol):
+    """Whatever has a name by which a person calls it."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Model = TypeVar("Model", bound=Named)
 Data = TypeVar("Data")
 
 
@@ -32,32 +40,30 @@ class Pair(Generic[ResultT]):
 def grid(
     kind: type[Evaluation[ResultT]],
     evaluation: str,
-    models: Sequence[Encoder],
+    models: Iterable[Model],
     data: Sequence[Data],
     name: Callable[[Data], str],
-    judge: Callable[[Encoder, Data], Sequence[ResultT]],
-    plan: Plan,
+    judge: Callable[[Model, Data], Sequence[ResultT]],
 ) -> Evaluation[ResultT]:
     """Judge all models on all data sets.
 
     Args:
         kind: what holds the results.
         evaluation: its name.
-        models: encoders.
+        models: what is judged.
         data: what they are judged on.
         name: of a data set, for a pair that is missing.
         judge: results of one model on one data set.
-        plan: gives models their memory.
 
     Raises:
         InputError: there is no model or no data.
         ChiasmError: no pair could be judged; this is what is wrong with the first one.
     """
 
-    def pair(model: Encoder, one: Data) -> Pair[ResultT]:
+    def pair(model: Model, one: Data) -> Pair[ResultT]:
         return Pair(model.name, name(one), lambda: judge(model, one))
 
-    return gathered(kind, evaluation, (pair(model, one) for model in map(plan.remembered, models) for one in data))
+    return gathered(kind, evaluation, (pair(model, one) for model in models for one in data))
 
 
 def gathered(kind: type[Evaluation[ResultT]], evaluation: str, pairs: Iterable[Pair[ResultT]]) -> Evaluation[ResultT]:

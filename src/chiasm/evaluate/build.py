@@ -91,7 +91,7 @@ def build(
             )
         ]
 
-    found = grid(Evaluation[BuiltResult], "build", models, data, name_of_test, judge, plan)
+    found = grid(Evaluation[BuiltResult], "build", map(plan.remembered, models), data, name_of_test, judge)
     return plan.finished(found, lambda pages: pages.plain)
 
 

@@ -9,17 +9,22 @@ Paper: Papineni et al., 2002 (BLEU); Vedantam et al., 2015, arXiv 1411.5726 (CID
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from jaxtyping import Int
 
 from chiasm.core.errors import InputError
 from chiasm.core.estimates import Estimate
-from chiasm.core.example import Knowing, Source
-from chiasm.core.predictors import Captioner, Encoder, Record
+from chiasm.core.example import Judged, Knowing, Source
+from chiasm.core.predictors import Captioner, Encoder
+from chiasm.core.tables import Value
 from chiasm.data.written import WrittenCaptions
+from chiasm.evaluate._answer import Evaluation, Result
 from chiasm.evaluate._caption_scores import (
     CaptionJudge,
     CaptionScores,
@@ -28,18 +33,17 @@ from chiasm.evaluate._caption_scores import (
     most_typical,
     those,
 )
-from chiasm.evaluate._options import check_draws
-from chiasm.evaluate._told import told_captions
+from chiasm.evaluate._grid import grid
+from chiasm.evaluate._options import Options, Plan
+from chiasm.evaluate._told import Told, told_captions
+from chiasm.evaluate._writers import writers
 from chiasm.ops.bootstrap import bootstrap_of_sums
 
 
-class CaptionsResult(Record):
+class CaptionsResult(Result):
     """What `captions` found.
 
     Attributes:
-        model: what made the captions.
-        fingerprint: of it.
-        data: source of the pictures.
         scorer: the model behind CLIPScore; None without one.
         scores: how good the captions are.
         baseline: the same for one caption given to every picture.
@@ -51,12 +55,8 @@ class CaptionsResult(Record):
         num_pictures: pictures judged: all that have captions of people and can be read.
         num_missing: those of them for which no caption came; they count as empty captions.
         judged: one for each picture, the worst by CIDEr-D first.
-        skipped: pictures that could not be read, and why.
     """
 
-    model: str
-    fingerprint: str
-    data: str
     scorer: str | None
     scores: CaptionScores
     baseline: CaptionScores
@@ -67,67 +67,141 @@ class CaptionsResult(Record):
     num_pictures: int
     num_missing: int
     judged: tuple[JudgedCaption, ...]
-    skipped: dict[str, str]
+
+    def figures(self) -> Mapping[str, Value]:
+        return {
+            "pictures": self.num_pictures,
+            "missing": self.num_missing,
+            "CIDEr-D": self.scores.cider_d,
+            "BLEU-4": self.scores.bleu_4,
+            "BLEU-1": self.scores.bleu_1,
+            "CLIPScore": self.scores.clip_score,
+            "RefCLIPScore": self.scores.ref_clip_score,
+            "named right": self.named_right,
+            "baseline CIDEr-D": self.baseline.cider_d,
+        }
 
 
 def captions(
-    model: Captioner | None = None,
+    models: Sequence[Captioner] = (),
     *,
-    data: Source,
+    data: Sequence[Judged],
     answers: Path | None = None,
     train: Source | None = None,
     scorer: Encoder | None = None,
-    bootstrap: int = 1000,
-    seed: int = 0,
-) -> CaptionsResult:
+    **options: Unpack[Options],
+) -> Evaluation[CaptionsResult]:
     """Judge captions of pictures by what people wrote about them.
 
     Args:
-        model: what captions pictures.
-        data: pictures with captions.
+        models: what captions pictures, one or several.
+        data: pictures with captions, one data set or several; the test split where there is one.
         answers: captions to judge instead of a model's: a .jsonl file with a line {"key": ..., "text": ...} for each.
         train: pictures with captions from which the baseline's one caption is taken; without it, it is taken from
-            `data` itself, which favours the baseline.
+            the pictures judged, which favours the baseline.
         scorer: a model that knows pictures and words, for CLIPScore.
-        bootstrap: resampled sets of pictures behind the intervals.
-        seed: of the resampling.
+        options: of every evaluation.
 
     Raises:
-        InputError: neither a model nor answers came, or both did; fewer than two pictures have captions; the scorer
-            reads no text; or an option is out of range.
+        InputError: neither models nor answers came, or both did; no data set has two pictures with captions; the
+            scorer reads no text; or an option is out of range.
         TooManyBrokenError: more of the pictures are broken than is tolerated.
     """
-    check_draws(bootstrap)
-    captioner = _captioner(model, answers)
-    told = told_captions(data)
-    if len(told.captions) < 2:
-        raise InputError(
-            "at least two pictures with captions",
-            f"{data.name} has one",
-            "add pictures: what is rare is told among them",
-        )
-    constant = most_typical(told.captions if train is None else told_captions(train).captions)
-    source = those(data, told.captions)
-    made = captioner.caption(source)
-    judge = CaptionJudge(told.captions, None if scorer is None else PictureScorer(scorer, source), bootstrap, seed)
-    scores, judged = judge(made.texts)
-    named = _named(data, made.texts)
-    return CaptionsResult(
-        model=captioner.name,
-        fingerprint=captioner.fingerprint,
-        data=data.name,
-        scorer=None if scorer is None else scorer.name,
-        scores=scores,
-        baseline=judge(dict.fromkeys(judge.keys, constant))[0],
-        baseline_caption=constant,
-        baseline_from=data.name if train is None else train.name,
-        named_right=_share(named, bootstrap, seed),
-        num_named=int(named[:, 1].sum()),
-        num_pictures=len(judge.keys),
-        num_missing=sum(key not in made.texts for key in judge.keys),
-        judged=judged,
-        skipped=told.skipped | dict(made.skipped),
-    )
+    plan = Plan(**options)
+    captioners = writers(models, answers, WrittenCaptions, "captions")
+    usual = None if train is None else _Usual(most_typical(told_captions(train).captions), train.name)
+    sets = [_Set(source, usual, None if scorer is None else plan.remembered(scorer), plan) for source in data]
+
+    def judge(model: Captioner, one: _Set) -> list[CaptionsResult]:
+        judged_by = one.judge
+        made = model.caption(those(one.source, one.told.captions))
+        scores, judged = judged_by(made.texts)
+        named = _named(one.source, made.texts)
+        return [
+            CaptionsResult(
+                model=model.name,
+                fingerprint=model.fingerprint,
+                data=one.source.name,
+                scorer=None if scorer is None else scorer.name,
+                scores=scores,
+                baseline=one.baseline,
+                baseline_caption=one.usual.caption,
+                baseline_from=one.usual.source,
+                named_right=_share(named, plan.bootstrap, plan.seed),
+                num_named=int(named[:, 1].sum()),
+                num_pictures=len(judged_by.keys),
+                num_missing=sum(key not in made.texts for key in judged_by.keys),
+                judged=judged,
+                skipped=one.told.skipped | dict(made.skipped),
+            )
+        ]
+
+    found = grid(Evaluation[CaptionsResult], "captions", captioners, sets, lambda one: one.source.name, judge)
+    return plan.finished(found, lambda pages: pages.captions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    """The one caption that the baseline gives to every picture, and the source that it was taken from."""
+
+    caption: str
+    source: str
+
+
+class _Set:
+    """A data set; what is the same for all models is found out once, when it is first asked for.
+
+    Args:
+        source: pictures with captions.
+        usual: the baseline's caption; None to take it from the source.
+        scorer: for CLIPScore; None without.
+        plan: how often and from where to resample.
+    """
+
+    def __init__(self, source: Source, usual: _Usual | None, scorer: Encoder | None, plan: Plan) -> None:
+        self.source = source
+        self._usual = usual
+        self._scorer = scorer
+        self._plan = plan
+
+    @cached_property
+    def told(self) -> Told:
+        """What people wrote.
+
+        Raises:
+            InputError: fewer than two pictures have captions.
+            TooManyBrokenError: more of the pictures are broken than is tolerated.
+        """
+        told = told_captions(self.source)
+        if len(told.captions) < 2:
+            raise InputError(
+                "at least two pictures with captions",
+                f"{self.source.name} has one",
+                "add pictures: what is rare is told among them",
+            )
+        return told
+
+    @cached_property
+    def usual(self) -> _Usual:
+        """The baseline's caption."""
+        return self._usual or _Usual(most_typical(self.told.captions), self.source.name)
+
+    @cached_property
+    def judge(self) -> CaptionJudge:
+        """Judges captions by what people wrote.
+
+        Raises:
+            InputError: as for `told`, or the scorer reads no text.
+            TooManyBrokenError: more of the pictures are broken than is tolerated.
+        """
+        captions = self.told.captions
+        scorer = None if self._scorer is None else PictureScorer(self._scorer, those(self.source, captions))
+        return CaptionJudge(captions, scorer, self._plan.bootstrap, self._plan.seed)
+
+    @cached_property
+    def baseline(self) -> CaptionScores:
+        """Scores of the baseline."""
+        return self.judge(dict.fromkeys(self.judge.keys, self.usual.caption))[0]
 
 
 def _named(data: Source, texts: Mapping[str, str]) -> Int[np.ndarray, "B 2"]:
@@ -143,17 +217,3 @@ def _share(counts: Int[np.ndarray, "B 2"], num_draws: int, seed: int) -> Estimat
     if not len(counts):
         return None
     return bootstrap_of_sums(counts, lambda drawn: drawn[:, 0] / drawn[:, 1], num_draws, seed)
-
-
-def _captioner(model: Captioner | None, answers: Path | None) -> Captioner:
-    """What makes the captions.
-
-    Raises:
-        InputError: there are two of them, or none.
-    """
-    if model is not None and answers is None:
-        return model
-    if answers is not None and model is None:
-        return WrittenCaptions(answers)
-    came = "none came" if model is None else "both came"
-    raise InputError("a model or --answers", came, "give the one whose captions are to be judged")

@@ -155,7 +155,12 @@ def compare(
     asked: list[By] = [way for place, way in enumerate(by) if way not in by[:place]]
     pairs: list[tuple[Splits, By]] = [(splits, way) for splits in data for way in asked]
     found = grid(
-        Evaluation[Contest], "compare", [model], pairs, lambda one: f"{one[0].test.name} by {one[1]}", judge, plan
+        Evaluation[Contest],
+        "compare",
+        [plan.remembered(model)],
+        pairs,
+        lambda one: f"{one[0].test.name} by {one[1]}",
+        judge,
     )
     return plan.finished(found, lambda pages: pages.contests)
 

@@ -118,7 +118,7 @@ def few_shot(
             )
         return results
 
-    found = grid(Evaluation[FewShotResult], "few-shot", models, data, name_of_test, judge, plan)
+    found = grid(Evaluation[FewShotResult], "few-shot", map(plan.remembered, models), data, name_of_test, judge)
     return plan.finished(found, lambda pages: pages.curves)
 
 

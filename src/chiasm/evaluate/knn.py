@@ -84,7 +84,7 @@ def knn(
             )
         ]
 
-    found = grid(Evaluation[KnnResult], "knn", models, data, name_of_test, judge, plan)
+    found = grid(Evaluation[KnnResult], "knn", map(plan.remembered, models), data, name_of_test, judge)
     return plan.finished(found, lambda pages: pages.classification)
 
 

@@ -90,7 +90,7 @@ def linear(
         ]
 
     return plan.finished(
-        grid(Evaluation[LinearResult], "linear", models, data, name_of_test, judge, plan),
+        grid(Evaluation[LinearResult], "linear", map(plan.remembered, models), data, name_of_test, judge),
         lambda pages: pages.classification,
     )
 

@@ -117,7 +117,9 @@ def retrieval(
             )
         ]
 
-    found = grid(Evaluation[RetrievalResult], "retrieval", models, data, lambda source: source.name, judge, plan)
+    found = grid(
+        Evaluation[RetrievalResult], "retrieval", map(plan.remembered, models), data, lambda source: source.name, judge
+    )
     return plan.finished(found, lambda pages: pages.plain)
 
 

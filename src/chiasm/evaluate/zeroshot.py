@@ -86,7 +86,9 @@ def zeroshot(
             )
         ]
 
-    found = grid(Evaluation[ZeroshotResult], "zeroshot", models, data, lambda source: source.name, judge, plan)
+    found = grid(
+        Evaluation[ZeroshotResult], "zeroshot", map(plan.remembered, models), data, lambda source: source.name, judge
+    )
     return plan.finished(found, lambda pages: pages.classification)
 
 

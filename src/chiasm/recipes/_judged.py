@@ -42,12 +42,12 @@ def _figures(encoder: Encoder, writer: PictureWriter, source: Source) -> Iterato
         ways = retrieval([encoder], data=[source]).results[0]
         yield "text to picture R@1", ways.text_to_picture.recall_at_1
         yield "picture to text R@1", ways.picture_to_text.recall_at_1
-        written = captions(writer, data=source)
+        written = captions([writer], data=[source]).results[0]
         yield "CIDEr-D of captions", written.scores.cider_d
         if written.named_right is not None:
             yield "named objects that are there", written.named_right
     if any(example.questions for example in looks):
-        answers = vqa(writer, data=source)
+        answers = vqa([writer], data=[source]).results[0]
         yield "answers right", answers.accuracy
         for kind in answers.kinds:
             yield f"answers right ({kind.kind})", kind.accuracy

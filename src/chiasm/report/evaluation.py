@@ -14,9 +14,12 @@ from chiasm.core.estimates import Estimate
 from chiasm.core.tables import Table, Value
 from chiasm.core.version import __version__
 from chiasm.evaluate import Evaluation, Judgement, Scores
+from chiasm.evaluate.captions import CaptionsResult
 from chiasm.evaluate.compare import Contest
 from chiasm.evaluate.few_shot import FewShotResult
+from chiasm.evaluate.vqa import VqaResult
 from chiasm.report import blocks, formats, palette
+from chiasm.report._written import answer_bars, answered, caption_bars, captioned
 from chiasm.report.page import Page, Section
 from chiasm.report.plots import Bar, Series, bars, confusion, curves, reliability
 
@@ -77,6 +80,28 @@ class EvaluationPages:
         """
         results: Sequence[Contest] = evaluation.results
         self._page(evaluation).add(*map(_contest, results)).write(out)
+
+    def captions(self, out: Path, evaluation: Evaluation) -> None:
+        """A page with the table, CIDEr-D beside the baseline's, and the worst and best captions of each result.
+
+        Raises:
+            InputError: the place cannot be written.
+            MissingExtraError: jinja2 or matplotlib is not installed.
+        """
+        results: Sequence[CaptionsResult] = evaluation.results
+        sections = [captioned(one).add(*_skipped(one.skipped)) for one in results]
+        self._page(evaluation, caption_bars(results)).add(*sections).write(out)
+
+    def questions(self, out: Path, evaluation: Evaluation) -> None:
+        """A page with the table, accuracies beside the baseline's, and kinds and wrong answers of each result.
+
+        Raises:
+            InputError: the place cannot be written.
+            MissingExtraError: jinja2 or matplotlib is not installed.
+        """
+        results: Sequence[VqaResult] = evaluation.results
+        sections = [answered(one).add(*_skipped(one.skipped)) for one in results]
+        self._page(evaluation, answer_bars(results)).add(*sections).write(out)
 
     def _page(self, evaluation: Evaluation, drawings: Sequence[blocks.Block] = ()) -> Page:
         """A page that begins with the table and the gaps in it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,6 +17,8 @@ from chiasm.core.tables import Table, Tabled, Value
 MISSING = "–"
 SHOWN_ROWS = 20
 """Longer lists are cut for people; JSON always holds everything."""
+_NAME_WIDTH = 16
+"""Characters that a column of names has at least beside figures, if it has so many; longer ones are folded."""
 
 
 def show(record: BaseModel, as_json: bool, console: Console) -> None:
@@ -49,22 +52,44 @@ def show(record: BaseModel, as_json: bool, console: Console) -> None:
 def _show_table(table: Table, console: Console) -> None:
     """All rows of a table; what was not measured is a dash, columns without any value are left out.
 
-    A remark stands below the table, after the words that its row begins with.
+    Figures that have no room beside the names follow below, beside the names again. A remark stands below the table,
+    after the words that its row begins with.
     """
-    shown = Grid(box=None, padding=(0, 1, 0, 0))
     told = [name for name in table.columns if any(value is not None for value in table.column(name))]
     names = [name for name in told if name != table.remarks]
-    for name in names:
-        is_figure = not any(isinstance(value, str) for value in table.column(name))
-        # Names may be folded, figures stay whole.
-        shown.add_column(name, overflow="fold", min_width=_width(table, name) if is_figure else None)
-    for cells in zip(*(table.column(name) for name in names), strict=True):
-        shown.add_row(*(escape(_cell(cell)) for cell in cells))
-    console.print(shown)
+    for place, part in enumerate(_parts(table, names, console.width)):
+        shown = Grid(box=None, padding=(0, 1, 0, 0))
+        for name in part:
+            # Names may be folded, figures stay whole.
+            shown.add_column(name, overflow="fold", min_width=_width(table, name) if _is_figure(table, name) else None)
+        for cells in zip(*(table.column(name) for name in part), strict=True):
+            shown.add_row(*(escape(_cell(cell)) for cell in cells))
+        if place:
+            console.print()
+        console.print(shown)
     for row, remark in zip(table.rows, table.column(table.remarks) if table.remarks else (), strict=False):
         if remark is not None:
             words = [value for value in row if isinstance(value, str) and value != remark]
             console.print(escape(f"{MISSING} {', '.join(words)}: {remark}"), style="dim", highlight=False)
+
+
+def _parts(table: Table, names: Sequence[str], width: int) -> Iterator[list[str]]:
+    """Columns that fit beside each other, each time after the names that rows begin with."""
+    heads = list(takewhile(lambda name: not _is_figure(table, name), names))
+    room = width - sum(min(_width(table, name), _NAME_WIDTH) + 1 for name in heads)
+    part, taken = list(heads), 0
+    for name in names[len(heads) :]:
+        needed = max(_width(table, name), *map(len, name.split())) + 1
+        if taken and taken + needed > room:
+            yield part
+            part, taken = list(heads), 0
+        part.append(name)
+        taken += needed
+    yield part
+
+
+def _is_figure(table: Table, name: str) -> bool:
+    return not any(isinstance(value, str) for value in table.column(name))
 
 
 def _width(table: Table, name: str) -> int:

@@ -57,7 +57,7 @@ def plain(parameter: inspect.Parameter) -> inspect.Parameter:
         numbers = Parameter(consume_multiple=True, negative=(), converter=whole_numbers)
         return parameter.replace(annotation=Annotated[hint, numbers])
     if typing.get_origin(hint) is Sequence:
-        return parameter.replace(annotation=Annotated[hint, _SEVERAL])
+        return parameter.replace(annotation=Annotated[hint, _OR_NONE if parameter.default == () else _SEVERAL])
     if hint == (str | None) and isinstance(parameter.default, str):
         return parameter.replace(annotation=Annotated[hint, _WITHOUT])
     return parameter
@@ -65,6 +65,8 @@ def plain(parameter: inspect.Parameter) -> inspect.Parameter:
 
 _SEVERAL = Parameter(consume_multiple=True, negative=())
 """Words that follow each other after one option (`--data one two`)."""
+_OR_NONE = Parameter(consume_multiple=True, negative=(), show_default=False)
+"""The same; that none come unless they are named goes without saying."""
 _WITHOUT = Parameter(negative_none="no-")
 """What is usually there may be left out (`--no-cache`)."""
 _CONVERTERS: dict[Any, Any] = {int: whole_number, int | None: whole_number, Path: path, Path | None: path}

@@ -11,9 +11,13 @@ from chiasm.core.errors import InputError
 from chiasm.core.estimates import Estimate
 from chiasm.evaluate import Evaluation, Pages, Result
 from chiasm.evaluate._answer import Missing
+from chiasm.evaluate._answer_scores import JudgedAnswer, KindScore
+from chiasm.evaluate._caption_scores import CaptionScores, JudgedCaption
 from chiasm.evaluate._scores import Judgement, score
+from chiasm.evaluate.captions import CaptionsResult
 from chiasm.evaluate.compare import ClassContest, Contest
 from chiasm.evaluate.few_shot import FewShotResult
+from chiasm.evaluate.vqa import VqaResult
 from chiasm.report.evaluation import EvaluationPages
 from chiasm.report.plots import reliability
 
@@ -97,6 +101,98 @@ def test_contests(tmp_path, better, verdict) -> None:
     html = (tmp_path / "r.html").read_text()
     assert verdict in html
     assert "cat" in html
+
+
+def captions_result(model: str, data: str, num_pictures: int) -> CaptionsResult:
+    scores = CaptionScores(
+        bleu_1=SOME, bleu_2=SOME, bleu_3=SOME, bleu_4=SOME, cider_d=SOME, clip_score=None, ref_clip_score=None
+    )
+    texts = [
+        JudgedCaption(key=f"{place}.png", text=f"said <{place}>", expected=("a", "b"), cider_d=place, clip_score=None)
+        for place in range(num_pictures)
+    ]
+    return CaptionsResult(
+        model=model,
+        fingerprint="f",
+        data=data,
+        skipped={"torn.png": "torn"},
+        scorer=None,
+        scores=scores,
+        baseline=scores.model_copy(update={"cider_d": Estimate(value=0.125, low=0, high=0.2)}),
+        baseline_caption="a <typical> one",
+        baseline_from="train",
+        named_right=None,
+        num_named=0,
+        num_pictures=num_pictures,
+        num_missing=0,
+        judged=tuple(texts),
+    )
+
+
+def test_captions(tmp_path) -> None:
+    results = (captions_result("one", "many", 50), captions_result("two", "many", 50), captions_result("one", "few", 5))
+    PAGES.captions(tmp_path / "r.html", Evaluation[CaptionsResult](evaluation="captions", results=results))
+    html = (tmp_path / "r.html").read_text()
+    # One plot for each data set, with what its models are to beat.
+    assert html.count("Bars of CIDEr-D.") == html.count("one caption for all: 0.125.") > 0
+    assert "one: 0.500 (interval 0.400 to 0.600); two: 0.500" in html
+    assert html.count("a &lt;typical&gt; one") == 3
+    assert html.count("1 pictures could not be read") == 3
+    assert html.count("The 20 worst captions") == html.count("The 20 best captions") == 2
+    assert html.count("All 5 captions, the worst first") == 1
+    many = html[html.index("The 20 worst captions") : html.index("1 pictures could not be read")]
+    shown = [int(place) for place in re.findall(r"said &lt;(\d+)&gt;", many)]
+    assert shown == [*range(20), *range(49, 29, -1)]
+    assert "a · b" in many
+
+
+def vqa_result(num_wrong: int) -> VqaResult:
+    kinds = [
+        KindScore(kind=kind, accuracy=SOME, baseline=0.25, baseline_answer="re<d>", num_questions=2)
+        for kind in ("colour", "")
+    ]
+    answers = [
+        JudgedAnswer(
+            key="a.png",
+            kind="colour",
+            question="What colour?",
+            text=f"said <{place}>",
+            expected=("red", "dark red"),
+            accuracy=float(place >= num_wrong),
+        )
+        for place in range(num_wrong + 1)
+    ]
+    return VqaResult(
+        model="one",
+        fingerprint="f",
+        data="photos",
+        skipped={},
+        num_choices=0,
+        accuracy=SOME,
+        baseline=SOME,
+        baseline_from="train",
+        mean_over_kinds=0.5,
+        num_questions=4,
+        num_pictures=3,
+        num_missing=0,
+        kinds=tuple(kinds),
+        judged=tuple(answers),
+    )
+
+
+@pytest.mark.parametrize(("num_wrong", "num_shown"), [(0, 0), (2, 2), (120, 100)])
+def test_questions(tmp_path, num_wrong, num_shown) -> None:
+    results = (vqa_result(num_wrong),)
+    PAGES.questions(tmp_path / "r.html", Evaluation[VqaResult](evaluation="vqa", results=results))
+    html = (tmp_path / "r.html").read_text()
+    assert "one: 50.0 (interval 40.0 to 60.0). one answer for each kind: 50." in html
+    told = "colour: 50.0 (interval 40.0 to 60.0); always “re&lt;d&gt;”: 25.0; all questions: 50.0"
+    assert told in html
+    shown = [int(place) for place in re.findall(r"said &lt;(\d+)&gt;", html)]
+    assert shown == list(range(num_shown))
+    assert (f"{num_wrong} answers that not everybody agrees with" in html) is (num_wrong > 0)
+    assert ("The first 100 of them." in html) is (num_wrong > 100)
+    assert ("red · dark red" in html) is (num_wrong > 0)
 
 
 def test_any_other_evaluation(tmp_path) -> None:

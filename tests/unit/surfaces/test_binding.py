@@ -13,9 +13,11 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from chiasm.core.errors import InputError, UnknownNameError
+from chiasm.core.estimates import Estimate
 from chiasm.core.example import Judged, Source, Splits
 from chiasm.core.explaining import HeatPainter
 from chiasm.core.predictors import Encoder, Learner, Record
+from chiasm.core.tables import Table
 from chiasm.data.prompts import ClassNames, Templates
 from chiasm.data.vector_store import VectorStore
 from chiasm.engine.events import Listener, ProbeEvent, StepEvent
@@ -111,9 +113,9 @@ def test_what_neither_captions_nor_answers_is_told(tmp_path):
     bound = bind(captions, {})
     folder = draw_pictures(tmp_path / "pictures", 5)
     with pytest.raises(InputError, match="a model that writes about pictures, but raw-pixels is none"):
-        bound("raw-pixels", data=str(folder))
+        bound(["raw-pixels"], data=[str(folder)])
     with pytest.raises(InputError, match="a model that writes about pictures, but raw-pixels is none"):
-        bind(vqa, {})("raw-pixels", data=str(folder))
+        bind(vqa, {})(["raw-pixels"], data=[str(folder)])
 
 
 def a_judging_task(
@@ -255,6 +257,28 @@ def test_columns_without_content_are_left_out_and_long_lists_are_cut():
     with console.capture() as capture:
         show(Listing(rows=(), counts=counts), False, console)
     assert f"n{SHOWN_ROWS - 1} {SHOWN_ROWS - 1}, and 5 more" in capture.get()
+
+
+class Measured(Record):
+    def table(self) -> Table:
+        """Ten figures of two models."""
+        half = Estimate(value=0.5, low=0.25, high=0.75)
+        names = ("model", "data", *(f"figure {number}" for number in range(10)), "why not")
+        rows = (("a" * 40, "photos", *[half] * 10, None), ("b", "photos", *[None] * 10, "blind"))
+        return Table(names, rows, remarks="why not")
+
+
+@pytest.mark.parametrize(("width", "num_parts"), [(200, 1), (80, 2), (40, 10)])
+def test_figures_without_room_stand_below_beside_the_names_again(width, num_parts):
+    console = Console(width=width)
+    with console.capture() as capture:
+        show(Measured(), False, console)
+    text = capture.get()
+    assert text.count("photos") == text.count("data ") * 2 + 1
+    assert text.count("data ") == num_parts
+    assert text.count("0.25–0.75") == 10
+    assert text.count("blind") == 1
+    assert max(map(len, text.splitlines())) <= width
 
 
 def ask(model: int, labels: ClassNames | None = None, templates: Templates | None = None) -> tuple:
