@@ -2,12 +2,21 @@
 
 import pytest
 
+from chiasm.core.example import Knowing
 from chiasm.data.open import open_source
+from chiasm.data.sources.world import WorldSource
 from chiasm.data.world.mentions import mentions
 
 
+def world(spec: str) -> WorldSource:
+    source = open_source(spec)
+    assert isinstance(source, WorldSource)
+    assert isinstance(source, Knowing)
+    return source
+
+
 def test_the_worlds_own_captions_are_true():
-    source = open_source("world:compositional?size=32&length=60")
+    source = world("world:compositional?size=32&length=60")
     checked = [source.check(index, text) for index in range(60) for text in source.read(index).captions]
     assert sum(map(len, checked)) > 300
     assert all(map(all, checked))
@@ -28,7 +37,7 @@ def test_names_and_their_colours(text, found):
 
 
 def test_other_objects_and_other_colours_are_found_out():
-    source = open_source("world:test?size=32&objects=1&length=20")
+    source = world("world:test?size=32&objects=1&length=20")
     for index in range(20):
         (thing,) = source.world.scene(index).objects
         colour = "red" if thing.colour.name != "red" else "blue"

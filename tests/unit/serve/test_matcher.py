@@ -74,13 +74,16 @@ def test_cosines_and_no_probability_of_a_softmax(source):
     found = matcher.match(source, {keys[0]: TEXTS[:2], keys[2]: TEXTS[1:], keys[1]: ()})
     assert list(found.cosines) == [(keys[0], TEXTS[0]), (keys[0], TEXTS[1]), (keys[2], TEXTS[1]), (keys[2], TEXTS[2])]
     assert not found.probabilities
+    assert served.text is not None
     pictures, words = served.embed(source).vectors, served.text.embed(TEXTS)
     np.testing.assert_allclose(found.cosines[keys[2], TEXTS[1]], pictures[2] @ words[1], atol=1e-6)
 
 
 def test_a_sigmoid_tells_a_probability(source):
     served = dual(source, -1.5)
+    assert served.text is not None
     scale, bias = served.text.logit_scale, served.text.logit_bias
+    assert bias is not None
     found = PictureMatcher(served).match(source, {source.key(0): TEXTS})
     for pair, cosine in found.cosines.items():
         assert found.probabilities[pair] == pytest.approx(1 / (1 + math.exp(-(scale * cosine + bias))))
