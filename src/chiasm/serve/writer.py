@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,12 +34,13 @@ class PictureWriter:
     Args:
         encoder: the model, ready to see pictures.
         writing: the side of it that writes; its own unless given.
+        after: what tells what it was shown before; empty for nothing.
 
     Raises:
         InputError: the model does not write.
     """
 
-    def __init__(self, encoder: PictureEncoder, writing: Writing[Any] | None = None) -> None:
+    def __init__(self, encoder: PictureEncoder, writing: Writing[Any] | None = None, after: str = "") -> None:
         writing = writing or encoder.model.writing
         if writing is None:
             do = "train one with `chiasm train vision-language`, or name a public one that captions or answers"
@@ -46,11 +48,12 @@ class PictureWriter:
         self.encoder = encoder
         self.name = encoder.name
         self._writing: Writing[Any] = writing
+        self._after = after
 
     @property
     def fingerprint(self) -> str:
         """Changes whenever its texts could."""
-        return self.encoder.fingerprint
+        return f"{self.encoder.fingerprint}-{self._after}" if self._after else self.encoder.fingerprint
 
     def caption(self, source: Source, manner: Manner | None = None, beginning: str = "") -> Captions:
         """A caption of each readable picture.
@@ -127,6 +130,7 @@ class PictureWriter:
             do = "leave examples out, or take a Flamingo"
             raise InputError("a model that learns from examples that it is shown", f"{self.name} does not", do)
         shown: list[Example[Any]] = []
+        digests: list[str] = []
         questions = dict(self._first_questions(examples, shots))
         places = [place for place in range(len(examples)) if examples.key(place) in questions]
         for batch in self.encoder.batches(Subset(examples, places, examples.name), Skipped()):
@@ -134,11 +138,13 @@ class PictureWriter:
                 seen = self.encoder.seen(batch)
                 for place, key in enumerate(batch.keys):
                     alone = self._writing.some(seen, torch.tensor([place], device=self.encoder.device))
+                    digests.append(batch.digests[place].hex())
                     shown.append(Example(alone, questions[key].answer, questions[key].question))
         if len(shown) < shots:
             do = "give more, or ask for fewer shots"
             raise InputError(f"{shots} examples with questions", f"{examples.name} has {len(shown)}", do)
-        return PictureWriter(self.encoder, prompting.after(shown))
+        told = hashlib.sha256("\n".join([*digests, *map(str, questions.values())]).encode()).hexdigest()[:16]
+        return PictureWriter(self.encoder, prompting.after(shown), told)
 
     def _first_questions(self, examples: Source, shots: int) -> Iterator[tuple[str, QuestionAnswer]]:
         """The first question of each of the first readable pictures that have one."""

@@ -260,5 +260,10 @@ def test_served_it_answers_after_examples_of_a_source(model, vocabulary):
         draft = model.prompting.after(examples).answer(model.writing.see(latents[1]), of, [question])
         wanted = beams(draft.step, draft.beginnings, draft.stops, draft.num_beams)
     assert answer == of.words(wanted.tokens[0])
+    prints = [
+        one.fingerprint for one in (writer, writer.after(shown, 1), writer.after(shown, 1), writer.after(asked, 1))
+    ]
+    assert prints[1] == prints[2]
+    assert len(set(prints)) == 3
     with pytest.raises(InputError, match="5 examples with questions"):
         writer.after(shown, 5)
