@@ -252,7 +252,7 @@ def test_an_estimate_is_of_both_phases(tmp_path, data):
     report = two_phases(data, tmp_path / "run", steps=10, dry_run=True)
     assert report.steps == 10
     (note,) = report.notes
-    assert "are for 4 steps on pictures of 24 px" in note
+    assert "are for 4 steps of dinov2 on pictures of 24 px" in note
     assert report.minutes > float(note.split()[0]) > 0
     assert not list(tmp_path.iterdir())
 
