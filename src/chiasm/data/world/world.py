@@ -96,7 +96,7 @@ class World(Config):
             IndexError: there is no such picture.
         """
         part = splits.split(self.split)
-        is_close = self._is_close_up(index)
+        is_close = self._is_close_up(self._checked(index))
         limits = Limits(1, 1) if is_close else Limits(self.min_objects, self.max_objects)
         scene = draw_scene(self.seed, part, self._checked(index), limits)
         if is_close:
