@@ -21,11 +21,12 @@ from chiasm.engine.checkpoint import FILE_NAME, read_position
 from chiasm.engine.device import wants_gpu
 from chiasm.engine.processes import joined
 from chiasm.engine.settings import Settings
-from chiasm.heads import writer
+from chiasm.heads import prototypes, writer
 from chiasm.layers.patch import Convolutions
 from chiasm.objectives import dinov2 as alone
 from chiasm.objectives import vision_language as method
 from chiasm.objectives._contrastive import SmallText
+from chiasm.objectives._crops import Crops
 from chiasm.recipes import dinov2
 from chiasm.recipes._judged import judged
 from chiasm.recipes._phases import two_phases
@@ -40,11 +41,12 @@ from chiasm.weights.card import Card
 TRUNK = vit.Config(
     embed_dim=128, depth=4, num_heads=4, patch_size=8, stem=Convolutions(), layer_scale=None, drop_path=0.0
 )
-PRETRAINING = alone.Config()
+HEAD = prototypes.Config(hidden_dim=512, norm_last_layer=False)
+PRETRAINING = alone.Config(crops=Crops(num_local=4, boundary=0.32), head=HEAD, patch_head=HEAD)
 OBJECTIVE = method.Config(
-    text=SmallText(embed_dim=128, depth=3, num_heads=4), writer=writer.Config(embed_dim=128, depth=3, num_heads=4)
+    text=SmallText(embed_dim=128, depth=2, num_heads=4), writer=writer.Config(embed_dim=128, depth=2, num_heads=4)
 )
-ENGINE = Settings(batch_size=128, lr=1e-3, lr_scaling="root", warmup=0.05)
+ENGINE = Settings(batch_size=64, lr=2e-3, lr_scaling="root", warmup=0.05)
 _RATES = ("lr", "lr_scaling", "warmup", "betas", "weight_decay", "final_weight_decay", "clip_norm", "clip_by")
 LIMITS = (
     "It knows pictures like those of {data} and the words of their captions, nothing else. Of other pictures it speaks "
@@ -59,7 +61,7 @@ def starter(
     judge: Sequence[Judged] | None = None,
     trunk: TrunkConfig = TRUNK,
     pretraining: alone.Config = PRETRAINING,
-    pretraining_share: float = 0.15,
+    pretraining_share: float = 0.1,
     objective: method.Config = OBJECTIVE,
     engine: Settings = ENGINE,
     **run: Unpack[Run],

@@ -98,7 +98,7 @@ class World(Config):
         part = splits.split(self.split)
         is_close = self._is_close_up(self._checked(index))
         limits = Limits(1, 1) if is_close else Limits(self.min_objects, self.max_objects)
-        scene = draw_scene(self.seed, part, self._checked(index), limits)
+        scene = draw_scene(self.seed, part, index, limits)
         if is_close:
             scene = close_up(stream(self.seed, "world close-up", self.split, index), scene)
         if not self.defects:
