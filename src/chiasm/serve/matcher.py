@@ -32,7 +32,7 @@ class PictureMatcher:
 
     def __init__(self, encoder: PictureEncoder) -> None:
         if encoder.text is None and encoder.model.matching is None:
-            do = "take a model that was tied to language, such as starter or a CLIP"
+            do = "take a model that was tied to language, such as a CLIP"
             raise InputError("a model that reads text", f"{encoder.name} sees pictures only", do)
         self.name = encoder.name
         self._encoder = encoder
