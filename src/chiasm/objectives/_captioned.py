@@ -1,14 +1,18 @@
-"""What objectives have in common that learn from captions: settings, and how they see a picture.
+"""What objectives have in common that learn from captions: settings, how they see a picture, the scale of cosines.
 
 Paper: Radford et al., 2021, arXiv 2103.00020, section 2.4 (a square cut at random is all that pictures go through).
 """
 
 from __future__ import annotations
 
-from pydantic import Field
+import math
 
-from chiasm.core.protocols import ObjectiveConfig
-from chiasm.core.views import ViewSpec
+import torch
+from pydantic import Field
+from torch import nn
+
+from chiasm.core.protocols import Objective, ObjectiveConfig, Trunk
+from chiasm.core.views import TextSpec, ViewSpec
 from chiasm.heads import pool as pools
 
 
@@ -33,6 +37,42 @@ class Captioned(ObjectiveConfig):
     def reading(self, vocab_size: int) -> Captioned:
         """The same for another vocabulary."""
         raise TypeError(f"{type(self).__name__} must say what reads its vocabulary")
+
+
+class FromCaptions(Objective):
+    """Sees most of each picture and one caption of it; the scale of their cosines is learned.
+
+    Args:
+        trunk: of the pictures.
+        min_area: smallest share of the picture that is seen.
+        context_length: most tokens of a caption.
+        scale: what cosines are multiplied by at first.
+        max_scale: they are never multiplied by more.
+    """
+
+    def __init__(
+        self, trunk: Trunk, min_area: float, context_length: int, scale: float, max_scale: float = math.inf
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.logit_scale = nn.Parameter(torch.tensor(scale).log())
+        self._view = nearly_all(trunk.image_size, min_area)
+        self._caption = TextSpec(what="caption", length=context_length)
+        self._max_log_scale = math.log(max_scale)
+
+    def views(self) -> tuple[ViewSpec, ...]:
+        """Most of the picture, as it is."""
+        return (self._view,)
+
+    def texts(self) -> tuple[TextSpec, ...]:
+        """One caption."""
+        return (self._caption,)
+
+    @torch.no_grad()
+    def after_step(self, progress: float) -> None:
+        """Keep the scale from running away (CLIP, section 2.5)."""
+        del progress
+        self.logit_scale.clamp_(max=self._max_log_scale)
 
 
 def nearly_all(size_px: int, min_area: float) -> ViewSpec:

@@ -8,6 +8,7 @@ is followed by a linear map that learns, as in the paper's section 5.3 where wid
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 
@@ -17,10 +18,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from chiasm.core.features import Features
-from chiasm.core.protocols import Losses, Objective, Trunk
-from chiasm.core.views import TextSpec, Views, ViewSpec
+from chiasm.core.protocols import Losses, Trunk
+from chiasm.core.views import Views
 from chiasm.heads.text_pool import AnyTextPool
-from chiasm.objectives._captioned import Captioned, nearly_all
+from chiasm.objectives._captioned import Captioned, FromCaptions
 from chiasm.objectives._matches import share_matched
 from chiasm.trunks import text as text_trunks
 
@@ -58,7 +59,7 @@ class Contrastive(Captioned):
         return self.model_copy(update={"text": self.text.model_copy(update={"vocab_size": vocab_size})})
 
 
-class PicturesAndTexts(Objective):
+class PicturesAndTexts(FromCaptions):
     """Both encoders and the scale of their cosines.
 
     Attributes:
@@ -69,11 +70,19 @@ class PicturesAndTexts(Objective):
         settings: of the method.
         text_pool: which token stands for a text.
         scale: what cosines are multiplied by at first.
+        max_scale: they are never multiplied by more.
     """
 
-    def __init__(self, trunk: Trunk, settings: Contrastive, text_pool: AnyTextPool, scale: float) -> None:
-        super().__init__()
-        self.trunk = trunk.requires_grad_(not settings.locked)
+    def __init__(
+        self,
+        trunk: Trunk,
+        settings: Contrastive,
+        text_pool: AnyTextPool,
+        scale: float,
+        max_scale: float = math.inf,
+    ) -> None:
+        super().__init__(trunk, settings.min_area, settings.text.context_length, scale, max_scale)
+        trunk.requires_grad_(not settings.locked)
         self.pool = settings.pool.build(trunk.embed_dim)
         self.projection = nn.Linear(self.pool.out_dim, settings.embed_dim, bias=False)
         nn.init.normal_(self.projection.weight, std=self.pool.out_dim**-0.5)
@@ -82,7 +91,6 @@ class PicturesAndTexts(Objective):
         self.text_trunk = self.reading.build()
         self.text_pool = text_pool.build()
         self.text_projection = nn.Linear(self.text_trunk.embed_dim, settings.embed_dim, bias=False)
-        self.logit_scale = nn.Parameter(torch.tensor(scale).log())
         self.settings = settings
 
     @property
@@ -95,14 +103,6 @@ class PicturesAndTexts(Objective):
         super().train(mode)
         self.trunk.train(mode and not self.settings.locked)
         return self
-
-    def views(self) -> tuple[ViewSpec, ...]:
-        """Most of the picture, as it is."""
-        return (nearly_all(self.trunk.image_size, self.settings.min_area),)
-
-    def texts(self) -> tuple[TextSpec, ...]:
-        """One caption."""
-        return (TextSpec(what="caption", length=self.settings.text.context_length),)
 
     @abstractmethod
     def loss(self, pictures: Float[Tensor, "B E"], texts: Float[Tensor, "B E"]) -> Float[Tensor, ""]:

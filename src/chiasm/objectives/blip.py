@@ -10,20 +10,18 @@ CLIP's, see `objectives._captioned`.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor, nn
 
-from chiasm.core.protocols import Losses, Objective, Trunk
-from chiasm.core.views import TextSpec, Views, ViewSpec
+from chiasm.core.protocols import Losses, Trunk
+from chiasm.core.views import Views
 from chiasm.heads import med_writer
 from chiasm.losses.clip import clip_loss
 from chiasm.losses.matching import Others, hard_negatives, matching_loss
 from chiasm.losses.next_token import next_token_loss
-from chiasm.objectives._captioned import Captioned, nearly_all
+from chiasm.objectives._captioned import Captioned, FromCaptions
 from chiasm.objectives._matches import share_matched
 from chiasm.trunks import med
 
@@ -67,7 +65,7 @@ class Config(Captioned):
         return Blip(trunk, self)
 
 
-class Blip(Objective):
+class Blip(FromCaptions):
     """Learns by three losses over one batch, with the texts read twice and written once.
 
     Args:
@@ -76,8 +74,8 @@ class Blip(Objective):
     """
 
     def __init__(self, trunk: Trunk, settings: Config) -> None:
-        super().__init__()
-        self.trunk = trunk
+        scale, length = 1 / settings.temperature, settings.text.context_length
+        super().__init__(trunk, settings.min_area, length, scale, settings.max_scale)
         self.pool = settings.pool.build(trunk.embed_dim)
         self.projection = nn.Linear(self.pool.out_dim, settings.embed_dim)
         self.reader = settings.text.trunk(trunk.embed_dim, looks_back=False)
@@ -85,21 +83,12 @@ class Blip(Objective):
         self.writer = med_writer.Config(**settings.text.model_dump()).build(trunk.embed_dim)
         self.writer.trunk.share(self.reader)
         self.match_head = nn.Linear(settings.text.embed_dim, 2)
-        self.logit_scale = nn.Parameter(torch.tensor(1 / settings.temperature).log())
         self.settings = settings
 
     @property
     def kept_pool(self) -> nn.Module:
         """That of the embeddings."""
         return self.pool
-
-    def views(self) -> tuple[ViewSpec, ...]:
-        """Most of the picture, as it is."""
-        return (nearly_all(self.trunk.image_size, self.settings.min_area),)
-
-    def texts(self) -> tuple[TextSpec, ...]:
-        """One caption."""
-        return (TextSpec(what="caption", length=self.settings.text.context_length),)
 
     def forward(self, batch: Views, progress: float) -> Losses:
         """The three losses on pictures and one caption of each."""
@@ -140,9 +129,3 @@ class Blip(Objective):
         belong = texts == pictures
         share = (logits.argmax(dim=1) == belong).float().mean()
         return matching_loss(logits, belong), share
-
-    @torch.no_grad()
-    def after_step(self, progress: float) -> None:
-        """Keep the scale from running away, as CLIP does."""
-        del progress
-        self.logit_scale.clamp_(max=math.log(self.settings.max_scale))

@@ -7,9 +7,6 @@ Differs: trunks are small unless asked for; locked-image tuning and crops as in 
 
 from __future__ import annotations
 
-import math
-
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
@@ -41,14 +38,9 @@ class Clip(PicturesAndTexts):
     """Learns by the cross entropies over a batch."""
 
     def __init__(self, trunk: Trunk, settings: Config) -> None:
-        super().__init__(trunk, settings, ByEndToken(end_token=MARKS.index(END)), 1 / settings.temperature)
-        self._max_log_scale = math.log(settings.max_scale)
+        super().__init__(
+            trunk, settings, ByEndToken(end_token=MARKS.index(END)), 1 / settings.temperature, settings.max_scale
+        )
 
     def loss(self, pictures: Float[Tensor, "B E"], texts: Float[Tensor, "B E"]) -> Float[Tensor, ""]:
         return clip_loss(pictures, texts, self.logit_scale.exp())
-
-    @torch.no_grad()
-    def after_step(self, progress: float) -> None:
-        """Keep the scale from running away (section 2.5)."""
-        del progress
-        self.logit_scale.clamp_(max=self._max_log_scale)

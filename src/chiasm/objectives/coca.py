@@ -11,23 +11,20 @@ Differs: one pooler gives the picture's vector and the tokens for the decoder, a
 
 from __future__ import annotations
 
-import math
-
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
 from chiasm.core.errors import InputError
 from chiasm.core.marks import MARKS, PADDING
-from chiasm.core.protocols import Losses, Objective, Trunk
-from chiasm.core.views import TextSpec, Views, ViewSpec
+from chiasm.core.protocols import Losses, Trunk
+from chiasm.core.views import Views
 from chiasm.heads import multimodal_decoder
 from chiasm.heads import pool as pools
 from chiasm.heads.attention_pool import ByQueries, QueriesPool
 from chiasm.losses.clip import clip_loss
 from chiasm.losses.next_token import next_token_loss
-from chiasm.objectives._captioned import Captioned, nearly_all
+from chiasm.objectives._captioned import Captioned, FromCaptions
 from chiasm.objectives._matches import share_matched
 from chiasm.trunks import text_with_class
 
@@ -83,7 +80,7 @@ class Config(Captioned):
         return Coca(trunk, self)
 
 
-class Coca(Objective):
+class Coca(FromCaptions):
     """Learns by both losses over one batch.
 
     Args:
@@ -92,8 +89,8 @@ class Coca(Objective):
     """
 
     def __init__(self, trunk: Trunk, settings: Config) -> None:
-        super().__init__()
-        self.trunk = trunk
+        scale, length = 1 / settings.temperature, settings.text.context_length
+        super().__init__(trunk, settings.min_area, length, scale, settings.max_scale)
         pooler = settings.pool.build(trunk.embed_dim)
         if not isinstance(pooler, QueriesPool):
             raise InputError("a pool of queries", "another came", "say --objective.pool.by.kind queries")
@@ -104,21 +101,12 @@ class Coca(Objective):
         self.decoder = settings.decoder.build(self.text_trunk.embed_dim, pooler.out_dim, self.text_trunk.vocab_size)
         for projection in (self.projection, self.text_projection):
             nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
-        self.logit_scale = nn.Parameter(torch.tensor(1 / settings.temperature).log())
         self.settings = settings
 
     @property
     def kept_pool(self) -> nn.Module:
         """That of the embeddings."""
         return self.pooler
-
-    def views(self) -> tuple[ViewSpec, ...]:
-        """Most of the picture, as it is."""
-        return (nearly_all(self.trunk.image_size, self.settings.min_area),)
-
-    def texts(self) -> tuple[TextSpec, ...]:
-        """One caption."""
-        return (TextSpec(what="caption", length=self.settings.text.context_length),)
 
     def forward(self, batch: Views, progress: float) -> Losses:
         """Both losses on pictures and one caption of each."""
@@ -142,9 +130,3 @@ class Coca(Objective):
             embeddings=pictures.detach(),
             terms={name: term.detach() for name, term in terms.items()},
         )
-
-    @torch.no_grad()
-    def after_step(self, progress: float) -> None:
-        """Keep the scale from running away, as CLIP does."""
-        del progress
-        self.logit_scale.clamp_(max=math.log(self.settings.max_scale))

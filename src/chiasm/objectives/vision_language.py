@@ -7,9 +7,6 @@ Differs: see `models.vision_language`; the two encoders as in `objectives._contr
 
 from __future__ import annotations
 
-import math
-
-import torch
 from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -61,10 +58,11 @@ class VisionLanguage(PicturesAndTexts):
     """A trunk that learns from captions in two ways and from answers."""
 
     def __init__(self, trunk: Trunk, settings: Config) -> None:
-        super().__init__(trunk, settings, ByEndToken(end_token=MARKS.index(END)), 1 / settings.temperature)
+        super().__init__(
+            trunk, settings, ByEndToken(end_token=MARKS.index(END)), 1 / settings.temperature, settings.max_scale
+        )
         self.writer = settings.writer.build(trunk.embed_dim)
         self._weights = {"caption": settings.caption_weight, "answer": settings.answer_weight}
-        self._max_log_scale = math.log(settings.max_scale)
 
     def texts(self) -> tuple[TextSpec, ...]:
         """A caption, and what else the writer learns from."""
@@ -90,9 +88,3 @@ class VisionLanguage(PicturesAndTexts):
                 total = total + weight * written
                 terms[what] = written.detach()
         return Losses(total=total, embeddings=pictures.detach(), terms=terms)
-
-    @torch.no_grad()
-    def after_step(self, progress: float) -> None:
-        """Keep the scale from running away."""
-        del progress
-        self.logit_scale.clamp_(max=self._max_log_scale)

@@ -153,7 +153,7 @@ class PictureWriter:
             if found == shots:
                 return
             try:
-                example = examples.read(place)
+                example = examples.read(place, 1)
             except BrokenPictureError:
                 # There are others.
                 continue
