@@ -237,8 +237,7 @@ class ViewLoader:
                 index = self._replacement(plan.step, plan.first + place, attempt)
             else:
                 plan.indices[place] = index
-                label = self._source.label(index)
-                plan.labels[place] = -1 if label is None else label
+                plan.labels[place] = -1 if example.label is None else example.label
                 return example.picture
         self._skipped.finish()
         raise TooManyBrokenError(

@@ -41,14 +41,17 @@ from chiasm.weights.artefact import describe
 from chiasm.weights.card import Card
 
 TRUNK = vit.Config(
-    embed_dim=128, depth=4, num_heads=4, patch_size=8, stem=Convolutions(), layer_scale=None, drop_path=0.0
+    embed_dim=192, depth=6, num_heads=4, patch_size=16, stem=Convolutions(), layer_scale=None, drop_path=0.0
 )
 HEAD = prototypes.Config(hidden_dim=512, norm_last_layer=False)
 PRETRAINING = alone.Config(crops=Crops(num_local=4, boundary=0.32), head=HEAD, patch_head=HEAD)
 OBJECTIVE = method.Config(
-    text=SmallText(embed_dim=128, depth=2, num_heads=4), writer=writer.Config(embed_dim=128, depth=2, num_heads=4)
+    text=SmallText(embed_dim=128, depth=2, num_heads=4),
+    writer=writer.Config(embed_dim=128, depth=3, num_heads=4),
+    caption_weight=1.0,
+    answer_weight=1.0,
 )
-ENGINE = Settings(batch_size=64, lr=2e-3, lr_scaling="root", warmup=0.05)
+ENGINE = Settings(batch_size=128, lr=1.4e-3, lr_scaling="root", warmup=0.05, betas=(0.9, 0.999), clip_norm=1.0)
 _RATES = ("lr", "lr_scaling", "warmup", "betas", "weight_decay", "final_weight_decay", "clip_norm", "clip_by")
 LIMITS = (
     "It knows pictures like those of {data} and the words of their captions, nothing else. Of other pictures it speaks "
@@ -63,7 +66,7 @@ def starter(
     judge: Sequence[Judged] | None = None,
     trunk: TrunkConfig = TRUNK,
     pretraining: alone.Config = PRETRAINING,
-    pretraining_share: float = 0.1,
+    pretraining_share: float = 0.05,
     objective: method.Config = OBJECTIVE,
     engine: Settings = ENGINE,
     **run: Unpack[Run],
