@@ -99,7 +99,7 @@ def test_every_clear_left_of_is_found() -> None:
         middles = [np.argwhere(mask).mean(axis=0) / SIZE_PX for mask in scene_truth(scene, SIZE_PX).masks]
         found = {
             (relation.subject, relation.other)
-            for relation in Layout(scene.objects).relations()
+            for relation in Layout(scene.objects).relations
             if relation.name == "left of"
         }
         for subject in range(len(middles)):

@@ -20,9 +20,8 @@ from chiasm.data.world.wording import (
 )
 
 
-def captions(draw: np.random.Generator, scene: Scene, domain: Domain) -> tuple[str, ...]:
+def captions(draw: np.random.Generator, scene: Scene, domain: Domain, measured: Layout) -> tuple[str, ...]:
     """Five different captions: all objects, with the medium, the main object, a relation, the count."""
-    measured = Layout(scene.objects)
     return (
         _content(draw, scene),
         _medium(draw, scene, domain),
@@ -56,7 +55,7 @@ def _main(draw: np.random.Generator, scene: Scene, measured: Layout) -> str:
 
 def _relation(draw: np.random.Generator, scene: Scene, measured: Layout) -> str:
     names = [unique_name(scene.objects, index) for index in range(len(scene.objects))]
-    clear = [relation for relation in measured.relations() if names[relation.subject] and names[relation.other]]
+    clear = [relation for relation in measured.relations if names[relation.subject] and names[relation.other]]
     if clear:
         relation = pick(draw, clear)
         return f"the {names[relation.subject]} is {relation.name} the {names[relation.other]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -98,13 +99,21 @@ def own_coordinates(thing: SceneObject, size_px: int, rows: slice, columns: slic
     return u, v
 
 
-def covered(thing: SceneObject, size_px: int) -> tuple[slice, slice, Bool[np.ndarray, "H W"]]:
+class Cover(NamedTuple):
     """Rows, columns and the pixels in them that belong to an object, were nothing in front of it."""
+
+    rows: slice
+    columns: slice
+    inside: Bool[np.ndarray, "H W"]
+
+
+def covered(thing: SceneObject, size_px: int) -> Cover:
+    """What an object covers of a grid."""
     rows, columns = window(thing, size_px, 0.0)
     inside = sample(thing, size_px, rows, columns) > 0
     if thing.defect is not None and thing.defect.kind.removes:
         inside &= thing.defect.distance(*own_coordinates(thing, size_px, rows, columns)) <= 0
-    return rows, columns, inside
+    return Cover(rows, columns, inside)
 
 
 def topmost(objects: Sequence[SceneObject], size_px: int) -> UInt8[np.ndarray, "H W"]:

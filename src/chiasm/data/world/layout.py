@@ -6,14 +6,15 @@ count (see the margins), so they hold on any grid.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
-from chiasm.data.world.geometry import covered
+from chiasm.data.world.geometry import Cover, covered
 from chiasm.data.world.scene import SceneObject
 
 REFERENCE_PX = 64
@@ -44,7 +45,10 @@ class Layout:
 
     def __init__(self, objects: Sequence[SceneObject]) -> None:
         self._objects = tuple(objects)
-        self._covers = [covered(thing, REFERENCE_PX) for thing in objects]
+
+    @cached_property
+    def _covers(self) -> tuple[Cover, ...]:
+        return tuple(covered(thing, REFERENCE_PX) for thing in self._objects)
 
     @cached_property
     def top(self) -> UInt8[np.ndarray, "H W"]:
@@ -77,23 +81,18 @@ class Layout:
         """Pixels of object `back` that lie under object `front`, whether or not others lie there too."""
         if front <= back:
             return 0
-        full = np.zeros((2, REFERENCE_PX, REFERENCE_PX), bool)
-        for plane, index in enumerate((front, back)):
-            rows, columns, inside = self._covers[index]
-            full[plane][rows, columns] = inside
-        return int(np.count_nonzero(full[0] & full[1]))
+        return _shared(self._covers[front], self._covers[back])
 
     @property
     def main(self) -> int:
         """Index of the object that shows most (of equals, the one furthest in front)."""
         return len(self._objects) - 1 - int(np.argmax(self.visible[::-1]))
 
-    def relations(self) -> Iterator[Relation]:
+    @cached_property
+    def relations(self) -> tuple[Relation, ...]:
         """Every clear relation between two objects."""
-        for subject in range(len(self._objects)):
-            for other in range(len(self._objects)):
-                if subject != other:
-                    yield from self._between(subject, other)
+        pairs = itertools.permutations(range(len(self._objects)), 2)
+        return tuple(relation for pair in pairs for relation in self._between(*pair))
 
     def _between(self, subject: int, other: int) -> Iterator[Relation]:
         right, down = self.centroids[other] - self.centroids[subject]
@@ -118,3 +117,20 @@ class Layout:
         """Whether one object is clearly bigger than another, by its size and by what is seen of it."""
         by_size = self._objects[subject].size.diameter > self._objects[other].size.diameter
         return by_size and bool(self.visible[subject] >= BIGGER_RATIO * self.visible[other])
+
+
+def _shared(one: Cover, other: Cover) -> int:
+    """Pixels that both cover."""
+    rows, columns = _common(one.rows, other.rows), _common(one.columns, other.columns)
+    return int(np.count_nonzero(_part(one, rows, columns) & _part(other, rows, columns)))
+
+
+def _common(one: slice, other: slice) -> slice:
+    start = max(one.start, other.start)
+    return slice(start, max(start, min(one.stop, other.stop)))
+
+
+def _part(cover: Cover, rows: slice, columns: slice) -> Bool[np.ndarray, "H W"]:
+    """Of a cover, in rows and columns of the whole grid that lie within it."""
+    top, left = cover.rows.start, cover.columns.start
+    return cover.inside[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]

@@ -29,13 +29,12 @@ OPPOSITES = {
 }
 
 
-def questions(draw: np.random.Generator, scene: Scene) -> tuple[QuestionAnswer, ...]:
+def questions(draw: np.random.Generator, scene: Scene, measured: Layout) -> tuple[QuestionAnswer, ...]:
     """Question-answer pairs in random order, at most two of a kind.
 
     Kinds: "exists" (yes or no), "count" (a number in digits), "colour", "pattern", "shape", "where" (one of `PLACES`,
     as an adverb), "compare" (yes, no, or the name of an object).
     """
-    measured = Layout(scene.objects)
     asked = [
         _exists(draw, scene),
         _exists_not(draw, scene),
@@ -113,7 +112,7 @@ def _where(draw: np.random.Generator, scene: Scene, measured: Layout) -> list[Qu
 
 def _relation(draw: np.random.Generator, scene: Scene, measured: Layout) -> list[QuestionAnswer]:
     names = [unique_name(scene.objects, index) for index in range(len(scene.objects))]
-    clear = [relation for relation in measured.relations() if names[relation.subject] and names[relation.other]]
+    clear = [relation for relation in measured.relations if names[relation.subject] and names[relation.other]]
     if not clear:
         return []
     relation = pick(draw, clear)
@@ -126,7 +125,7 @@ def _bigger(draw: np.random.Generator, scene: Scene, measured: Layout) -> list[Q
     names = [unique_name(scene.objects, index) for index in range(len(scene.objects))]
     clear = [
         (names[relation.subject], names[relation.other])
-        for relation in measured.relations()
+        for relation in measured.relations
         if relation.name == "bigger than" and names[relation.subject] and names[relation.other]
     ]
     if not clear:

@@ -22,9 +22,9 @@ def scene_truth(scene: Scene, size_px: int) -> Truth:
     return Truth(_boxes(masks), masks, classes, semantic, panoptic)
 
 
-def main_class(scene: Scene) -> int:
+def main_class(scene: Scene, measured: Layout) -> int:
     """The picture's class: that of the object that shows most (see `Layout.main`)."""
-    main = Layout(scene.objects).main if len(scene.objects) > 1 else 0
+    main = measured.main if len(scene.objects) > 1 else 0
     return SHAPES.index(scene.objects[main].shape)
 
 

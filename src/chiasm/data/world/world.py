@@ -128,7 +128,8 @@ class World(Config):
 
     def label(self, index: int) -> int:
         """Class of the object that shows most; nothing is drawn."""
-        return main_class(self.scene(index))
+        scene = self.scene(index)
+        return main_class(scene, Layout(scene.objects))
 
     def truth(self, index: int, size_px: int | None = None) -> Truth:
         """Boxes, masks and classes of a picture's objects, back to front; the same in every domain."""
@@ -136,7 +137,7 @@ class World(Config):
 
     def relations(self, index: int) -> tuple[Relation, ...]:
         """Every clear relation between two objects of a picture; both are indices into the scene's objects."""
-        return tuple(Layout(self.scene(index).objects).relations())
+        return Layout(self.scene(index).objects).relations
 
     def change(self, index: int) -> edits.Change:
         """The edit that belongs to a picture."""
@@ -172,14 +173,15 @@ class World(Config):
             IndexError: there is no such picture.
         """
         scene, domain, side = self.scene(index), self.domain_of(index), size_px or self.size_px
+        measured = Layout(scene.objects)
         words = stream(self.seed, "world words", self.split, index) if language else None
         return Example(
             key=self.key(index),
             picture=render(scene, domain, side),
-            label=main_class(scene),
-            captions=captions(words, scene, domain) if words else (),
+            label=main_class(scene, measured),
+            captions=captions(words, scene, domain, measured) if words else (),
             truth=scene_truth(scene, side) if truth else None,
-            questions=questions(words, scene) if words else (),
+            questions=questions(words, scene, measured) if words else (),
             edit=self._edit(index, scene, side) if edit else None,
         )
 
