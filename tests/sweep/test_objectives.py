@@ -24,6 +24,7 @@ from chiasm.data.vocabulary import learn_vocabulary
 from chiasm.engine.checkpoint import FILE_NAME
 from chiasm.engine.interrupt import InterruptedRunError
 from chiasm.objectives import registry
+from chiasm.recipes.flamingo import MARKS
 from chiasm.trunks import registry as trunks
 
 
@@ -180,7 +181,9 @@ class Noise:
 
 def test_views_can_be_rendered_and_learned_from(pair):
     objective = make(*pair)
-    tokenizer = tokenizers.Config().build(learn_vocabulary([QUESTION.question], small.SMALLER["vocab_size"]), 6)
+    vocabulary = learn_vocabulary([QUESTION.question], small.SMALLER["vocab_size"])
+    # With the marks of a Flamingo, for those that are asked like one.
+    tokenizer = tokenizers.Config().build(tokenizers.with_tokens(vocabulary, MARKS), 6)
     makers = [TextMaker(spec, tokenizer) for spec in objective.texts()]
     batch = ViewLoader(Noise(), objective.views(), BATCH, 0, 1, Skipped(), texts=makers).batch(0)
     assert [images.shape[-1] for images in batch.images] == [spec.size_px for spec in objective.views()]

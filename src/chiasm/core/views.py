@@ -127,10 +127,12 @@ class TextSpec(Config):
     Attributes:
         what: "caption": one of the picture's captions, drawn anew each time; "answer": one of the questions about it
             with its answer.
+        phrases: "marked": between marks of our own vocabularies; "spoken": as a Flamingo is asked (`data.phrases`).
         length: tokens of every text; longer ones are cut, shorter ones filled up.
     """
 
     what: Literal["caption", "answer"] = "caption"
+    phrases: Literal["marked", "spoken"] = "marked"
     length: int = Field(gt=1)
 
 

@@ -10,8 +10,8 @@ import torch
 
 from chiasm.core.errors import BrokenPictureError
 from chiasm.core.example import Example
-from chiasm.core.marks import ANSWER, END, START
 from chiasm.core.views import Texts, TextSpec
+from chiasm.data.phrases import PHRASES, Phrases
 from chiasm.data.tokenizer import Tokenizer
 
 
@@ -21,7 +21,7 @@ class TextMaker:
 
     Attributes:
         spec: which text.
-        tokenizer: of a vocabulary with the marks of `data.vocabulary`.
+        tokenizer: of a vocabulary with the marks that `data.phrases` puts.
     """
 
     spec: TextSpec
@@ -38,8 +38,9 @@ class TextMaker:
         Raises:
             BrokenPictureError: the picture has no such text.
         """
-        beginning, rest = _PARTS[self.spec.what](example, self.tokenizer, draw)
-        end = self.tokenizer.number(END)
+        phrases = PHRASES[self.spec.phrases]
+        beginning, rest = _PARTS[self.spec.what](example, self.tokenizer, phrases, draw)
+        end = self.tokenizer.number(phrases.end)
         room = self.spec.length - 1
         # A question that leaves no room for its answer is cut, not the answer.
         beginning = beginning[: max(1, room - len(rest))]
@@ -50,36 +51,26 @@ class TextMaker:
         texts.told[place, len(beginning) : len(tokens)] = True
 
 
-_Parts = tuple[list[int], list[int]]
+_Parts = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def _caption(example: Example, tokenizer: Tokenizer, draw: np.random.Generator) -> _Parts:
-    """The start, and a caption."""
+def _caption(example: Example, tokenizer: Tokenizer, phrases: Phrases, draw: np.random.Generator) -> _Parts:
+    """What stands before a caption, and one of them."""
     if not example.captions:
         raise BrokenPictureError(example.key, "it has no caption")
     text = example.captions[int(draw.integers(len(example.captions)))]
-    return caption_beginning(tokenizer), list(tokenizer.numbers(text))
+    return phrases.caption(tokenizer), phrases.words(tokenizer, text)
 
 
-def _answer(example: Example, tokenizer: Tokenizer, draw: np.random.Generator) -> _Parts:
-    """A question with its marks, and the answer."""
+def _answer(example: Example, tokenizer: Tokenizer, phrases: Phrases, draw: np.random.Generator) -> _Parts:
+    """A question, and its answer."""
     if not example.questions:
         raise BrokenPictureError(example.key, "it has no question")
     one = example.questions[int(draw.integers(len(example.questions)))]
-    return answer_beginning(tokenizer, one.question), list(tokenizer.numbers(one.answer))
+    return phrases.answer(tokenizer, one.question), phrases.words(tokenizer, one.answer)
 
 
-def caption_beginning(tokenizer: Tokenizer, words: str = "") -> list[int]:
-    """What a caption begins with: the start mark, and words that it shall go on from."""
-    return [tokenizer.number(START), *tokenizer.numbers(words)]
-
-
-def answer_beginning(tokenizer: Tokenizer, question: str) -> list[int]:
-    """What an answer begins with: the question between its marks."""
-    return [tokenizer.number(START), *tokenizer.numbers(question), tokenizer.number(ANSWER)]
-
-
-_PARTS: dict[str, Callable[[Example, Tokenizer, np.random.Generator], _Parts]] = {
+_PARTS: dict[str, Callable[[Example, Tokenizer, Phrases, np.random.Generator], _Parts]] = {
     "caption": _caption,
     "answer": _answer,
 }

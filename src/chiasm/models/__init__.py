@@ -8,6 +8,7 @@ from chiasm.core.registry import Registry
 
 if TYPE_CHECKING:
     from chiasm.models.encoder import PictureModel
+    from chiasm.models.language import LanguageModel
 
 registry = Registry("chiasm.models", "kind of model")
 
@@ -23,3 +24,17 @@ def load_picture_model(name: str) -> PictureModel:
     from chiasm.weights.find import find
 
     return load_model(find(name), PictureModel)
+
+
+def load_language_model(name: str) -> tuple[LanguageModel, str]:
+    """The language model that a text names, with its weights, and its vocabulary: JSON text of a tokenizer.
+
+    Raises:
+        InputError: nothing usable is there, its weights do not fit, or it has no tokenizer.
+    """
+    from chiasm.models._store import load_model
+    from chiasm.models.language import LanguageModel
+    from chiasm.weights.find import find
+
+    stored = find(name)
+    return load_model(stored, LanguageModel), stored.tokenizer()

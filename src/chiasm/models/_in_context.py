@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from chiasm.core.errors import InputError
+from chiasm.data.phrases import END_MARK, PICTURE_MARK, SPOKEN
 from chiasm.data.tokenizer import Tokenizer
 from chiasm.models._writing import Draft, Example, Prompting, Writing
 from chiasm.ops.writing import Stops
@@ -24,8 +25,6 @@ from chiasm.ops.writing import Stops
 if TYPE_CHECKING:
     from chiasm.models.flamingo import Flamingo
 
-PICTURE_MARK, END_MARK = "<image>", "<|endofchunk|>"
-_CAPTION, _QUESTION, _ANSWER = "Output:", "Question:", " Short answer:"
 _CAPTION_TOKENS, _ANSWER_TOKENS, _NUM_BEAMS = 20, 5, 3
 
 
@@ -85,11 +84,10 @@ class InContext(Writing[Tensor], Prompting[Tensor]):
 
     def _asked(self, tokenizer: Tokenizer, question: str, text: str, *, is_shown: bool) -> tuple[int, ...]:
         """A picture, where one is shown, and what is said of it so far: a caption where there is no question."""
-        mark = (tokenizer.number(PICTURE_MARK),) if is_shown else ()
-        if not question:
-            return mark + tokenizer.numbers(_CAPTION) + _words(tokenizer, text)
-        asked = tokenizer.numbers(_QUESTION) + _words(tokenizer, question) + tokenizer.numbers(_ANSWER)
-        return mark + asked + _words(tokenizer, text)
+        _check(tokenizer, question, text)
+        asked = SPOKEN.answer(tokenizer, question) if question else SPOKEN.caption(tokenizer)
+        # The first token is the mark of the picture.
+        return (asked if is_shown else asked[1:]) + SPOKEN.words(tokenizer, text)
 
     def _draft(
         self, seen: Float[Tensor, "B Q D"], tokenizer: Tokenizer, texts: Sequence[Sequence[int]], max_tokens: int
@@ -116,14 +114,14 @@ class InContext(Writing[Tensor], Prompting[Tensor]):
         return Draft(step, beginnings, stops, _NUM_BEAMS)
 
 
-def _words(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
-    """The tokens of what a person gave.
+def _check(tokenizer: Tokenizer, *texts: str) -> None:
+    """Refuse what a person gave where it holds a mark, which would stand for a picture that is not there.
 
     Raises:
-        InputError: it holds a mark, which would stand for a picture that is not there.
+        InputError: it does.
     """
-    tokens = tokenizer.numbers(text.strip())
-    for mark in (PICTURE_MARK, END_MARK):
-        if tokenizer.number(mark) in tokens:
-            raise InputError("words for a caption, a question or an answer", f"they hold {mark}", "leave it out")
-    return tokens
+    for text in texts:
+        tokens = tokenizer.numbers(text.strip())
+        for mark in (PICTURE_MARK, END_MARK):
+            if tokenizer.number(mark) in tokens:
+                raise InputError("words for a caption, a question or an answer", f"they hold {mark}", "leave it out")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from chiasm.core.config import Config as BaseConfig
 from chiasm.core.errors import InputError
+from chiasm.data.phrases import END_MARK, PICTURE_MARK
 from chiasm.data.tokenizer import Tokenizer, with_tokens
 from chiasm.heads import gated_layers
 from chiasm.heads import resampler as resamplers
@@ -19,7 +20,7 @@ from chiasm.layers.cross_attention import Shown
 from chiasm.layers.memory import Memory
 from chiasm.models import encoder
 from chiasm.models import language as languages
-from chiasm.models._in_context import END_MARK, PICTURE_MARK, InContext
+from chiasm.models._in_context import InContext
 from chiasm.models.encoder import PictureModel
 from chiasm.ops.interleaving import latest_picture
 from chiasm.ops.writing import Step

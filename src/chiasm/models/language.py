@@ -1,24 +1,20 @@
 """A language model: the beginning of a text in, what token comes next out.
 
-Paper: Black et al., 2022, arXiv 2204.06745, section 2 (GPT-NeoX); Press and Wolf, 2016, arXiv 1608.05859 (tokens are
-read and written by the same table, as MPT does).
+Paper: Black et al., 2022, arXiv 2204.06745, section 2 (GPT-NeoX).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from chiasm.core.config import Config as BaseConfig
 from chiasm.core.protocols import Model
 from chiasm.data import tokenizer as tokenizers
+from chiasm.heads.speaker import Speaker
 from chiasm.layers.memory import Memory
 from chiasm.ops.writing import Step
 from chiasm.trunks import language
-from chiasm.trunks.language import Before
 
 
 class Config(BaseConfig):
@@ -39,20 +35,16 @@ class Config(BaseConfig):
         return LanguageModel(self)
 
 
-class LanguageModel(Model):
-    """Tokens in, logits of the next ones out."""
+class LanguageModel(Speaker, Model):
+    """Tokens in, logits of the next ones out, with its tokenizer."""
 
     tasks = ()
     reads_text = True
-    next_token: nn.Parameter | None
 
     def __init__(self, config: Config) -> None:
-        super().__init__()
+        super().__init__(config.trunk, config.writes_as_it_reads)
         self.config = config
         self._tokenizing = config.tokenizer
-        self.trunk = config.trunk.build()
-        own = None if config.writes_as_it_reads else nn.Parameter(self.trunk.token_embedding.weight.detach().clone())
-        self.register_parameter("next_token", own)
 
     def tokenizer(self, vocabulary: str) -> tokenizers.Tokenizer:
         """What turns texts into this model's tokens and back.
@@ -64,23 +56,6 @@ class LanguageModel(Model):
             InputError: it cannot be read.
         """
         return self._tokenizing.build(vocabulary, self.trunk.context_length)
-
-    def forward(
-        self, tokens: Int64[Tensor, "B T"], memory: Memory | None = None, before: Sequence[Before] = ()
-    ) -> Float[Tensor, "B T V"]:
-        """Logits of the token after each token; see `trunks.language`.
-
-        Args:
-            tokens: their numbers.
-            memory: of the tokens before these.
-            before: what the vectors pass before each block.
-        """
-        return self.logits(self.trunk(tokens, memory, before))
-
-    def logits(self, vectors: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
-        """Of the next token, from the vectors of the trunk."""
-        table = self.trunk.token_embedding.weight if self.next_token is None else self.next_token
-        return functional.linear(vectors, table)
 
     def begin(self) -> Step:
         """What goes on with texts; every token is computed once."""

@@ -22,7 +22,7 @@ from chiasm.core.config import Config as BaseConfig
 from chiasm.core.features import Features
 from chiasm.core.marks import END, MARKS
 from chiasm.data import tokenizer as tokenizers
-from chiasm.data.texts import answer_beginning, caption_beginning
+from chiasm.data.phrases import MARKED
 from chiasm.data.tokenizer import Tokenizer
 from chiasm.heads import writer as writers
 from chiasm.models import dual_encoder, encoder, text_encoder
@@ -105,10 +105,10 @@ class PictureWriting(Writing[Features]):
         return self._pictures.vectors(seen)
 
     def caption(self, seen: Features, tokenizer: Tokenizer, beginning: str = "") -> Draft:
-        return self._draft(seen, [caption_beginning(tokenizer, beginning)] * len(seen.patches))
+        return self._draft(seen, [MARKED.caption(tokenizer) + MARKED.words(tokenizer, beginning)] * len(seen.patches))
 
     def answer(self, seen: Features, tokenizer: Tokenizer, questions: Sequence[str]) -> Draft:
-        return self._draft(seen, [answer_beginning(tokenizer, question) for question in questions])
+        return self._draft(seen, [MARKED.answer(tokenizer, question) for question in questions])
 
     def _draft(self, seen: Features, beginnings: Sequence[Sequence[int]]) -> Draft:
         tokens = torch.tensor(beginnings, dtype=torch.int64, device=seen.patches.device)

@@ -37,7 +37,7 @@ from chiasm.models import encoder
 from chiasm.models._store import save_model
 from chiasm.recipes._estimate import check_alone, flops_per_picture, tried
 from chiasm.recipes._folder import CHARTS, LOG, SKIPPED, check_run_folder, logged_length, run_folder
-from chiasm.recipes._language import Language
+from chiasm.recipes._language import Words
 from chiasm.recipes._parts import whole_state
 from chiasm.recipes._probe import OnlineKnn, labelled_splits, shared_pictures
 from chiasm.recipes._report import BatchCost, CostEstimate, TrainingReport
@@ -81,7 +81,8 @@ class Pretraining:
         wire: puts the objective around the trunk, where its settings alone do not suffice (a teacher).
         model: the model that is kept, made of an encoder with what was learned and of the objective, whose weights may
             lie in parts. All processes make it.
-        language: the vocabulary of the texts that are learned from, kept with the model; None without texts.
+        language: what makes tokens of the texts that are learned from, its vocabulary kept with the model; None without
+            texts.
         learns_labels: whether the labels of `data` are learned from; then its pictures are no probe.
         own: further settings of the recipe, each by the name of its option.
         steps, minutes, seed, start_from, resume, probe, listeners, dry_run: as `Run` tells. A run that is resumed with
@@ -100,7 +101,7 @@ class Pretraining:
     needs: Callable[[TrunkConfig], Mapping[str, Any]] = _nothing
     wire: Callable[[Trunk], Objective] | None = None
     model: Callable[[encoder.Encoder, Objective], encoder.PictureModel] = _encoder_alone
-    language: Language | None = None
+    language: Words | None = None
     learns_labels: bool = False
     own: Mapping[str, str] = field(default_factory=dict)
     steps: int | None = None

@@ -122,7 +122,7 @@ def writing_model(pictures: encoder.Encoder, learned: Objective) -> vision_langu
         logit_scale=state["logit_scale"].item(),
     ).build()
     _fill(model.both, pictures, state)
-    model.writer.load_state_dict(_within("writer.", state))
+    model.writer.load_state_dict(within("writer.", state))
     return model
 
 
@@ -150,8 +150,8 @@ def contrastive_captioner(pictures: encoder.Encoder, learned: Objective) -> coca
         logit_scale=state["logit_scale"].item(),
     ).build()
     model.image_encoder.load_state_dict({**pictures.state_dict(), "projection.weight": state["projection.weight"]})
-    model.text_encoder.load_state_dict(_within("text_", state))
-    model.decoder.load_state_dict(_within("decoder.", state))
+    model.text_encoder.load_state_dict(within("text_", state))
+    model.decoder.load_state_dict(within("decoder.", state))
     return model
 
 
@@ -180,12 +180,12 @@ def matcher_and_captioner(pictures: encoder.Encoder, learned: Objective) -> blip
     model.image_encoder.load_state_dict({**pictures.state_dict(), **_kept("projection.", state)})
     model.text_encoder.load_state_dict(
         {
-            **{f"trunk.{name}": value for name, value in _within("reader.", state).items()},
+            **{f"trunk.{name}": value for name, value in within("reader.", state).items()},
             **{name.removeprefix("text_"): value for name, value in _kept("text_projection.", state).items()},
         }
     )
-    model.writer.load_state_dict(_within("writer.", state))
-    model.match_head.load_state_dict(_within("match_head.", state))
+    model.writer.load_state_dict(within("writer.", state))
+    model.match_head.load_state_dict(within("match_head.", state))
     return model
 
 
@@ -198,7 +198,7 @@ def _fill(model: dual_encoder.DualEncoder, pictures: encoder.Encoder, state: Map
     """Give both encoders what was learned; the scale and bias are in their settings."""
     model.image_encoder.load_state_dict({**pictures.state_dict(), "projection.weight": state["projection.weight"]})
     # "text_trunk.", "text_pool." and "text_projection." are parts of one encoder there.
-    model.text_encoder.load_state_dict(_within("text_", state))
+    model.text_encoder.load_state_dict(within("text_", state))
 
 
 def _reader(learned: PicturesAndTexts) -> text_encoder.Config:
@@ -212,6 +212,6 @@ def _tied(learned: Objective) -> PicturesAndTexts:
     return learned
 
 
-def _within(part: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def within(part: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of a part, by its own names."""
     return {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)}

@@ -1,0 +1,80 @@
+"""How a text about a picture is put: what stands before a caption or an answer, and what ends it.
+
+Paper: Awadalla et al., 2023, arXiv 2308.01390 (`Spoken`: the wording of OpenFlamingo's evaluation).
+Differs: OpenFlamingo's texts are put in this way when it is judged, and its captions stood without a word before them
+when it learned; here both are put alike.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from chiasm.core.marks import ANSWER, END, START
+from chiasm.data.tokenizer import Tokenizer
+
+PICTURE_MARK, END_MARK = "<image>", "<|endofchunk|>"
+
+
+class Phrases(ABC):
+    """One way to put texts.
+
+    Attributes:
+        end: the token that ends them.
+    """
+
+    end: str
+
+    @abstractmethod
+    def caption(self, tokenizer: Tokenizer) -> tuple[int, ...]:
+        """What stands before a caption."""
+
+    @abstractmethod
+    def answer(self, tokenizer: Tokenizer, question: str) -> tuple[int, ...]:
+        """A question, and what stands between it and its answer."""
+
+    @abstractmethod
+    def words(self, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+        """Words of a person, without marks that mean something here."""
+
+
+class Marked(Phrases):
+    """Between marks of our own vocabularies."""
+
+    end = END
+
+    def caption(self, tokenizer: Tokenizer) -> tuple[int, ...]:
+        """The start mark."""
+        return (tokenizer.number(START),)
+
+    def answer(self, tokenizer: Tokenizer, question: str) -> tuple[int, ...]:
+        """The question between its marks."""
+        return (tokenizer.number(START), *self.words(tokenizer, question), tokenizer.number(ANSWER))
+
+    def words(self, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+        """The words as they are: no text of a person becomes a mark of ours by chance."""
+        return tokenizer.numbers(text)
+
+
+class Spoken(Phrases):
+    """In words, after the mark that the picture stands at, as a Flamingo is asked."""
+
+    end = END_MARK
+
+    def caption(self, tokenizer: Tokenizer) -> tuple[int, ...]:
+        """The picture, and that a caption follows."""
+        return (tokenizer.number(PICTURE_MARK), *tokenizer.numbers("Output:"))
+
+    def answer(self, tokenizer: Tokenizer, question: str) -> tuple[int, ...]:
+        """The picture, the question, and that the answer follows."""
+        asked = (*tokenizer.numbers("Question:"), *self.words(tokenizer, question))
+        return (tokenizer.number(PICTURE_MARK), *asked, *tokenizer.numbers(" Short answer:"))
+
+    def words(self, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+        """The words without marks: there is no picture that these could stand for."""
+        marks = {tokenizer.number(mark) for mark in (PICTURE_MARK, END_MARK)}
+        return tuple(number for number in tokenizer.numbers(text.strip()) if number not in marks)
+
+
+MARKED, SPOKEN = Marked(), Spoken()
+PHRASES: dict[str, Phrases] = {"marked": MARKED, "spoken": SPOKEN}
+"""By what `core.views.TextSpec` calls them."""
