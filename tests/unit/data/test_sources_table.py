@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from chiasm.core.errors import BrokenPictureError, InputError, UnknownNameError
-from chiasm.core.example import Source
+from chiasm.core.example import QuestionAnswer, Source
 from chiasm.data.open import open_source, open_splits
 
 
@@ -41,6 +41,23 @@ def test_rows_of_one_picture_are_merged_in_order(folder: Path) -> None:
     assert (_grey(source, 0), _grey(source, 1)) == (1, 0)
     assert source.classes == ()
     assert source.label(0) is None
+
+
+def test_questions_with_one_answer_or_several(folder: Path) -> None:
+    text = (
+        "file,question,answer,kind\na.png,What is it?,a cat,shape\nb.png,,,\na.png,How many?,2,\na.png,Where?,,where\n"
+    )
+    source = open_source(_written(folder, text))
+    assert source.read(0).questions == (
+        QuestionAnswer("shape", "What is it?", "a cat"),
+        QuestionAnswer("", "How many?", "2"),
+    )
+    assert source.read(1).questions == ()
+    assert source.read(0).captions == ()
+    content = {"image": ["a.png"], "question": ["Is it red?"], "answers": [["yes", "no"]]}
+    pyarrow.parquet.write_table(pa.table(content), folder / "t.parquet")
+    asked = open_source(str(folder / "t.parquet")).read(0).questions
+    assert [(one.question, one.answer) for one in asked] == [("Is it red?", "yes"), ("Is it red?", "no")]
 
 
 def test_paths_beside_the_table_in_images_and_absolute(folder: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from chiasm.core.errors import InputError
+from chiasm.core.example import QuestionAnswer
 from chiasm.data.decode import read_file
 from chiasm.data.formats import RefusedError, reader_of
 from chiasm.data.sources._stored import Content, StoredPictures
@@ -28,6 +29,7 @@ class PictureFiles(StoredPictures):
         classes: class names.
         labels: class index of each picture; empty where pictures have no class.
         captions: sentences for each picture; empty where there are none.
+        questions: about each picture, with their answers; empty where there are none.
     """
 
     def __init__(
@@ -38,16 +40,19 @@ class PictureFiles(StoredPictures):
         classes: Sequence[str] = (),
         labels: Sequence[int | None] = (),
         captions: Sequence[tuple[str, ...]] = (),
+        questions: Sequence[tuple[QuestionAnswer, ...]] = (),
     ) -> None:
         super().__init__(name, keys, classes, labels)
         # As the file system has them, which keys need not be.
         self._places = tuple(keys)
         self._locate = locate
         self._captions = tuple(captions)
+        self._questions = tuple(questions)
 
     def _content(self, index: int) -> Content:
         picture = read_file(self._locate(self._places[index]), self.key(index))
-        return Content(picture, self._captions[index] if self._captions else ())
+        captions = self._captions[index] if self._captions else ()
+        return Content(picture, captions, self._questions[index] if self._questions else ())
 
 
 def is_hidden(name: str) -> bool:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chiasm.core.example import Example
+from chiasm.core.example import Example, QuestionAnswer
 from chiasm.data.decode import decode
 
 
@@ -18,10 +18,12 @@ class Content:
     Attributes:
         picture: the whole picture file.
         captions: sentences that describe it.
+        questions: about it, with their answers.
     """
 
     picture: bytes
     captions: tuple[str, ...] = ()
+    questions: tuple[QuestionAnswer, ...] = ()
 
 
 class StoredPictures(ABC):
@@ -75,7 +77,8 @@ class StoredPictures(ABC):
             BrokenPictureError: the picture cannot be read or decoded.
         """
         key, content = self._keys[index], self._content(index)
-        return Example(key, decode(content.picture, key, min_side_px), self.label(index), content.captions)
+        picture = decode(content.picture, key, min_side_px)
+        return Example(key, picture, self.label(index), content.captions, questions=content.questions)
 
     @abstractmethod
     def _content(self, index: int) -> Content:

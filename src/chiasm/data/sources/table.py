@@ -1,8 +1,10 @@
-"""A table (CSV, TSV, Parquet) with a column of picture paths and, if it likes, captions, labels and splits.
+"""A table (CSV, TSV, Parquet) with a column of picture paths and, if it likes, captions, questions, labels and splits.
 
 The columns are found by their names, in any case: paths in `path`, `file`, `filename`, `image` ...; captions in
-`caption`, `captions`, `text` ...; labels in `label`, `class` ...; splits in `split`. Rows that name the same picture
-are merged: their captions are collected in order, which is how caption data sets (Flickr8k, COCO) are usually written.
+`caption`, `captions`, `text` ...; questions in `question` with their answers in `answer` or `answers` and, if it likes,
+what they are about in `kind`; labels in `label`, `class` ...; splits in `split`. Rows that name the same picture are
+merged: their captions and questions are collected in order, which is how caption data sets (Flickr8k, COCO) are usually
+written.
 """
 
 from __future__ import annotations
@@ -14,8 +16,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from chiasm.core.errors import InputError
-from chiasm.core.example import Source
-from chiasm.data.sources._columns import CAPTION_NAMES, LABEL_NAMES, captions_in
+from chiasm.core.example import QuestionAnswer, Source
+from chiasm.data.sources._columns import (
+    ANSWER_NAMES,
+    CAPTION_NAMES,
+    KIND_NAMES,
+    LABEL_NAMES,
+    QUESTION_NAMES,
+    captions_in,
+    questions_in,
+)
 from chiasm.data.sources._files import PictureFiles
 from chiasm.data.sources._labels import index_labels
 from chiasm.data.sources._splits import cut_split, first_of, with_split
@@ -35,6 +45,7 @@ PATH_COLUMNS = (
     "picture",
 )
 SPLIT_COLUMNS = ("split", "subset", "partition")
+_TOLD = (CAPTION_NAMES, LABEL_NAMES, SPLIT_COLUMNS, QUESTION_NAMES, ANSWER_NAMES, KIND_NAMES)
 
 Columns = dict[str, list[Any]]
 
@@ -75,7 +86,8 @@ def table(where: str, name: str) -> Source:
     labels: list[str | None] = [row.label for row in rows.values()]
     classes, indices = index_labels(labels, str(path)) if any(label is not None for label in labels) else ((), [])
     captions = [tuple(row.captions) for row in rows.values()]
-    return PictureFiles(name, list(rows), _locator(path.parent), classes, indices, captions)
+    questions = [tuple(row.questions) for row in rows.values()]
+    return PictureFiles(name, list(rows), _locator(path.parent), classes, indices, captions, questions)
 
 
 @dataclass(slots=True)
@@ -84,6 +96,7 @@ class _Row:
 
     label: str | None = None
     captions: list[str] = field(default_factory=list)
+    questions: list[QuestionAnswer] = field(default_factory=list)
 
 
 def _rows(path: Path, columns: Columns, split: str | None) -> dict[str, _Row]:
@@ -96,11 +109,9 @@ def _rows(path: Path, columns: Columns, split: str | None) -> dict[str, _Row]:
         )
     keys = columns[path_column]
     nothing = [None] * len(keys)
-    captions = columns.get(first_of(CAPTION_NAMES, columns) or "", nothing)
-    labels = columns.get(first_of(LABEL_NAMES, columns) or "", nothing)
-    belongs = columns.get(first_of(SPLIT_COLUMNS, columns) or "", nothing)
+    told = [columns.get(first_of(names, columns) or "", nothing) for names in _TOLD]
     rows: dict[str, _Row] = {}
-    for number, (key, caption, label, part) in enumerate(zip(keys, captions, labels, belongs, strict=True), start=1):
+    for number, (key, caption, label, part, *asked) in enumerate(zip(keys, *told, strict=True), start=1):
         if split is not None and _text(part) != split:
             continue
         if not isinstance(key, str) or not key.strip():
@@ -111,6 +122,7 @@ def _rows(path: Path, columns: Columns, split: str | None) -> dict[str, _Row]:
             )
         row = rows.setdefault(str(PurePosixPath(key.strip())), _Row())
         row.captions.extend(captions_in(caption))
+        row.questions.extend(questions_in(*asked))
         row.label = _agreed(path, key, row.label, _text(label) or None)
     if not rows:
         raise InputError(
@@ -180,7 +192,7 @@ def _read_parquet(path: Path) -> Columns:
     import pyarrow
     import pyarrow.parquet
 
-    wanted = {*PATH_COLUMNS, *CAPTION_NAMES, *LABEL_NAMES, *SPLIT_COLUMNS}
+    wanted = {name for names in (PATH_COLUMNS, *_TOLD) for name in names}
     try:
         names = pyarrow.parquet.read_schema(path).names
         content = pyarrow.parquet.read_table(path, columns=[name for name in names if name.strip().lower() in wanted])
