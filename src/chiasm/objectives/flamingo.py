@@ -243,7 +243,7 @@ class Flamingo(Objective):
         terms["open"] = opened.tanh().mean()
         return Losses(total=total, embeddings=features.patches.detach().mean(dim=1), terms=terms)
 
-    def logits(self, latents: Float[Tensor, "G M Q D"], texts: Row) -> Float[Tensor, "G T V"]:
+    def logits(self, latents: Float[Tensor, "B M Q D"], texts: Row) -> Float[Tensor, "B T V"]:
         """Logits of the token after each token of texts with several pictures.
 
         Args:
@@ -263,9 +263,9 @@ class Row(NamedTuple):
         begins: which of them are the marks that pictures stand at.
     """
 
-    tokens: Int64[Tensor, "G T"]
-    told: Bool[Tensor, "G T"]
-    begins: Bool[Tensor, "G T"]
+    tokens: Int64[Tensor, "B T"]
+    told: Bool[Tensor, "B T"]
+    begins: Bool[Tensor, "B T"]
 
 
 def in_a_row(texts: Texts, count: int) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,14 +27,21 @@ class Words(ABC):
     """What makes rows of tokens of the texts of a source.
 
     Attributes:
-        vocabulary: JSON text of a tokenizer, kept with the model.
-        marks: tokens that it gets besides.
+        marks: tokens that the vocabulary gets besides.
         settings: how texts become its tokens.
     """
 
-    vocabulary: str
     marks: tuple[str, ...]
     settings: tokenizers.Config
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> str:
+        """JSON text of a tokenizer, kept with the model; the same in all processes and whenever a run goes on.
+
+        Raises:
+            InputError: no picture has a caption to learn it from.
+        """
 
     @property
     def num_tokens(self) -> int:
@@ -56,12 +63,17 @@ class Known(Words):
     """A vocabulary that is there: that of a language model.
 
     Attributes:
-        vocabulary, marks, settings: see `Words`.
+        told: the vocabulary.
+        marks, settings: see `Words`.
     """
 
-    vocabulary: str
+    told: str
     marks: tuple[str, ...]
     settings: tokenizers.Config
+
+    @property
+    def vocabulary(self) -> str:
+        return self.told
 
 
 @dataclass(frozen=True)
@@ -81,13 +93,12 @@ class Language(Words):
     marks: tuple[str, ...] = ()
     settings: tokenizers.Config = tokenizers.Config()
 
-    @cached_property
-    def vocabulary(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The same in all processes and whenever a run goes on.
+    @property
+    def vocabulary(self) -> str:
+        return self._learned
 
-        Raises:
-            InputError: no picture has a caption.
-        """
+    @cached_property
+    def _learned(self) -> str:
         texts = list(self._texts())
         if not texts:
             do = "name pictures with captions: a table with a caption column, shards with .txt, or the embedded world"
