@@ -56,7 +56,8 @@ def test_the_command_on_a_card_makes_the_same_run_again(shell, model, pictures, 
 def test_models_list_and_show(shell, model):
     code, out, _ = shell("models", "list", model.parent, "--json")
     assert code == 0
-    (listed,) = json.loads(out)["models"]
+    starter, listed = json.loads(out)["models"]
+    assert starter["path"] == "starter"
     assert listed["path"] == str(model)
     assert {"embed", "index", "search", "classify"} <= set(listed["tasks"])
     assert listed["num_parameters"] == sum(

@@ -25,6 +25,16 @@ SMALL = {
     "tidy": {"NUM_PICTURES": 40, "NUM_COPIES": 3, "NUM_MISLABELLED": 3},
     "why": {"NUM_EXPLAINED": 2, "SHOTS": 1},
     "public_model": {"NUM_PICTURES": 24, "NUM_SHOWN": 6, "PICTURE_PX": 32},
+    "words": {
+        "NUM_PICTURES": 24,
+        "NUM_SHOWN": 6,
+        "NUM_SEARCHES": 2,
+        "SCENES": "world:compositional?size=64&seed=2&length=8",
+    },
+    "telling": {
+        "SCENES": "world:compositional?size=64&seed=2&length=6",
+        "SHOWN": "world:compositional?size=64&seed=2&length=3",
+    },
     "few_shot": {"NUM_TEST": 30, "SHOTS": (1, 2), "NUM_SHOWN": 10},
 }
 
@@ -47,6 +57,8 @@ def test_every_chapter_adds_its_section(small_chapters, shell, tmp_path):
     assert len(re.findall(r"<section", page)) >= len(CHAPTERS.names())
     assert 'src="http' not in page
     assert "zero-shot accuracy" in page
+    assert "captions that find their picture first" in page
+    assert "questions answered right" in page
     assert "SimCLR: learn from unlabelled pictures" in page
     assert "loss: nt_xent" in page
     assert page.count('role="application"') == 2

@@ -15,6 +15,8 @@ from chiasm.weights.stored import Stored
 
 PICKLE = "pickle:"
 """Before the name of a checkpoint: read its pickled weights, which are trusted."""
+STARTER = "starter"
+"""The model that comes with the library."""
 PARTS = "parts"
 """Settings of a checkpoint that is put together with others: their names, by what they are to it."""
 
@@ -24,9 +26,10 @@ def find(name: str) -> Stored:
 
     Args:
         name: the folder of an artefact; a folder as hubs keep them (`config.json`, `model.safetensors`); a single
-            `.safetensors` file; `organisation/model` or `organisation/model@revision` on the Hugging Face hub, with
-            `hf:` before it where a path of that name is near; any of these after `pickle:` for one whose weights are
-            pickled. Where the settings of a checkpoint name other models as its parts, these are found too.
+            `.safetensors` file; `starter`, the model that comes with the library; `organisation/model` or
+            `organisation/model@revision` on the Hugging Face hub, with `hf:` before it where a path of that name is
+            near; any of these after `pickle:` for one whose weights are pickled. Where the settings of a checkpoint
+            name other models as its parts, these are found too.
 
     Raises:
         InputError: nothing of the kind is there, or no layout knows it.
@@ -37,12 +40,19 @@ def find(name: str) -> Stored:
     return found
 
 
+def starter() -> artefact.Artefact:
+    """The model that comes with the library."""
+    return replace(artefact.read(Path(__file__).with_name(STARTER)), called=STARTER)
+
+
 def _alone(name: str) -> Stored | Checkpoint:
     """What a text names, without the parts that its settings name."""
     pickled = name.startswith(PICKLE)
     where = name.removeprefix(PICKLE)
     path = expanded(where)
     folder = path.parent if path.name == artefact.WEIGHTS else path
+    if name == STARTER and not _is_there(path):
+        return starter()
     if not pickled and _is_there(path) and artefact.is_artefact(folder):
         return artefact.read(folder)
     return _checkpoint(where, path, pickled=pickled)
@@ -88,7 +98,7 @@ def _checkpoint(name: str, path: Path, *, pickled: bool) -> Checkpoint:
         raise InputError("the folder or file of a model", f"{name} does not exist", do)
     if not is_public:
         raise InputError(
-            "the folder or file of a model, or its name on the hub (organisation/model)",
+            f"the folder or file of a model, its name on the hub (organisation/model), or {STARTER}",
             f"{name} is none of them",
             "check the path, or train a model with `chiasm train`",
         )
