@@ -3,13 +3,14 @@
 The first part of a run is DINOv2 on the pictures alone; the rest ties the trunk to captions and teaches it to write, as
 `vision-language` does.
 
-Lab note: the model that ships as `starter` is the run of its card (`chiasm models show starter`): 82 minutes of two cores
-(AMD EPYC, AVX2, shared), 4,784 steps of 128 pictures of the world, two fifths of them close-ups. On close-ups in colours
-that it never saw a class in, it names 56 % of the classes; its loss still fell when the time was over. What made shapes
-learnable at all, in runs of minutes on close-ups: a patch of 16 px behind convolutions and a width of 192 (a classifier
-on that trunk is right in 75 % of them after 33,000 pictures, with a patch of 8 px and a width of 128 in 43 % after as many
-minutes), a rate of 0.001 at 128 pictures, and captions and answers that weigh no more than the vectors: with 0.0014 and
-twice the weight, 38,000 pictures taught colours alone. Shapes come last, long after colours and places.
+Lab note: the model that ships as `starter` is the run of its card (`chiasm models show starter`): 82 minutes of two
+cores (AMD EPYC, AVX2, shared), 4,784 steps of 128 pictures of the world, two fifths of them close-ups. On close-ups in
+colours that it never saw a class in, it names 56 % of the classes; its loss still fell when the time was over. What
+made shapes learnable at all, in runs of minutes on close-ups: a patch of 16 px behind convolutions and a width of 192
+(a classifier on that trunk is right in 75 % of them after 33,000 pictures, with a patch of 8 px and a width of 128 in
+43 % after as many minutes), a rate of 0.001 at 128 pictures, and captions and answers that weigh no more than the
+vectors: with 0.0014 and twice the weight, 38,000 pictures taught colours alone. Shapes come last, long after colours
+and places.
 """
 
 from __future__ import annotations
