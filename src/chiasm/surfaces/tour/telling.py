@@ -18,8 +18,8 @@ from chiasm.tasks.caption import Caption, caption
 from chiasm.weights.find import STARTER
 
 ORDER = 74
-SCENES = "world:compositional?size=64&seed=2&length=150"
-SHOWN = "world:compositional?size=64&seed=2&length=12"
+SCENES = "world:compositional?size=64&seed=2&close_up=0.5&length=150"
+SHOWN = "world:compositional?size=64&seed=2&close_up=0.5&length=12"
 QUESTIONS_SHOWN = 2
 
 
@@ -41,7 +41,8 @@ def telling(tour: Tour) -> Section:
     return Section(
         "Telling",
         "The same model writes. A caption tells what it sees, an answer what was asked; both come with the probability "
-        "of a word on average. The scenes are combinations of things that it never saw together.",
+        "of a word on average. Half of the pictures show one thing from near, the others a scene, in colours that it "
+        "never saw these things in.",
     ).add(
         blocks.Figures(_figures(told, answered)),
         blocks.Heading("Captions, and answers to questions"),
