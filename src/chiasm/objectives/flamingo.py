@@ -131,7 +131,7 @@ class Frozen(nn.Module):
         self.written = None if own is None else nn.Parameter(own.detach()[: min(marks)].mean(dim=0))
 
     def forward(self, tokens: Int64[Tensor, "B T"], before: Sequence[Before]) -> Float[Tensor, "B T V"]:
-        """Logits of the token after each token; see `models.language`."""
+        """Logits of the token after each token; see `heads.speaker`."""
         language = self.language.on(tokens.device)
         first, *others = before
         vectors = language.trunk(tokens, before=[lambda vectors: first(self._marked(vectors, tokens)), *others])
