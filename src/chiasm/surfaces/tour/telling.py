@@ -9,11 +9,12 @@ from chiasm.evaluate._answer_scores import KindScore
 from chiasm.evaluate.captions import CaptionsResult
 from chiasm.evaluate.captions import captions as judge_captions
 from chiasm.evaluate.vqa import VqaResult, vqa
-from chiasm.report import blocks, formats, pictures
+from chiasm.report import blocks, pictures
 from chiasm.report.page import Section
 from chiasm.report.plots import Bar, bars
 from chiasm.serve.writer import open_writer
 from chiasm.surfaces.tour._run import Tour
+from chiasm.surfaces.tour._share import share
 from chiasm.tasks.caption import Caption, caption
 from chiasm.weights.find import STARTER
 
@@ -67,30 +68,19 @@ def telling(tour: Tour) -> Section:
 
 
 def _figures(told: CaptionsResult, answered: VqaResult) -> list[blocks.Figure]:
-    percent, named, right = formats.number(1), told.named_right, answered.accuracy
     return [
-        blocks.Figure(
-            "named objects that are there",
-            None if named is None else 100 * named.value,
-            "%",
-            None if named is None else (100 * named.low, 100 * named.high),
-            note=f"of {told.num_named} in captions, with their colours",
-            show=percent,
-        ),
-        blocks.Figure(
+        share("named objects that are there", told.named_right, f"of {told.num_named} in captions, with their colours"),
+        share(
             "questions answered right",
-            100 * right.value,
-            "%",
-            (100 * right.low, 100 * right.high),
-            note=f"one answer for each kind: {100 * answered.baseline.value:.1f} %",
-            show=percent,
+            answered.accuracy,
+            f"one answer for each kind: {100 * answered.baseline.value:.1f} %",
         ),
     ]
 
 
 def _bar(kind: KindScore) -> Bar:
-    share = kind.accuracy
-    return Bar(kind.kind, 100 * share.value, (100 * share.low, 100 * share.high))
+    right = kind.accuracy
+    return Bar(kind.kind, 100 * right.value, (100 * right.low, 100 * right.high))
 
 
 def _shown(scenes: Source, place: int, told: Caption, answers: Answers) -> pictures.Picture:

@@ -7,11 +7,12 @@ from pathlib import Path
 from chiasm.core.example import Source
 from chiasm.data.open import open_source
 from chiasm.evaluate.retrieval import retrieval
-from chiasm.report import blocks, formats, pictures
+from chiasm.report import blocks, pictures
 from chiasm.report.page import Section
 from chiasm.serve.encoder import open_encoder
 from chiasm.surfaces.tour._folder import draw_folder, read_picture
 from chiasm.surfaces.tour._run import Tour
+from chiasm.surfaces.tour._share import share
 from chiasm.tasks.classify import Prediction, classify
 from chiasm.tasks.index import index
 from chiasm.tasks.search import Found, search
@@ -42,7 +43,6 @@ def words(tour: Tour) -> Section:
     if named.accuracy is not None:
         tour.say(f"{named.accuracy.value:.1%} of the pictures named right (chance {1 / len(singles.classes):.1%})")
     tour.say(f"{recall.value:.1%} of captions find their own among {found.num_answers} pictures first")
-    percent = formats.number(1)
     return Section(
         "Words",
         f"The model {STARTER}, which comes with the library, reads. Here it names objects in colours that it never saw "
@@ -50,22 +50,8 @@ def words(tour: Tour) -> Section:
     ).add(
         blocks.Figures(
             [
-                blocks.Figure(
-                    "named right",
-                    None if named.accuracy is None else 100 * named.accuracy.value,
-                    "%",
-                    None if named.accuracy is None else (100 * named.accuracy.low, 100 * named.accuracy.high),
-                    note=f"chance {100 / len(singles.classes):.1f} %",
-                    show=percent,
-                ),
-                blocks.Figure(
-                    "captions that find their picture first",
-                    100 * recall.value,
-                    "%",
-                    (100 * recall.low, 100 * recall.high),
-                    note=f"chance {100 / found.num_answers:.1f} %",
-                    show=percent,
-                ),
+                share("named right", named.accuracy, f"chance {100 / len(singles.classes):.1f} %"),
+                share("captions that find their picture first", recall, f"chance {100 / found.num_answers:.1f} %"),
             ]
         ),
         blocks.Heading("Classes by their names"),
