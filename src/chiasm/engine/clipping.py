@@ -41,7 +41,8 @@ def clip(objective: nn.Module, by: ClipBy, limit: float, parallel: Parallel) -> 
         distributed.all_reduce(squares)
     if limit:
         groups = [_GROUPS[by](name) for name, _ in named]
-        torch.ops.aten._foreach_mul_(gradients, list(_factors(squares, groups, limit)))
+        # The overload by name: looking for it would put every gradient into the text of an error on the way.
+        torch.ops.aten._foreach_mul_.List(gradients, list(_factors(squares, groups, limit)))
     return math.sqrt(float(squares.sum()))
 
 

@@ -29,8 +29,10 @@ gone and the N x N weights cost memory.
 """
 
 
-def attention_weights(query: Float[Tensor, "B A Q D"], key: Float[Tensor, "B A N D"]) -> Float[Tensor, "B A Q N"]:
-    """How much of each token every query takes; rows sum to 1.
+def attention_weights(
+    query: Float[Tensor, "B A Q D"], key: Float[Tensor, "B A N D"], seen: Bool[Tensor, "#B 1 #Q N"] | None = None
+) -> Float[Tensor, "B A Q N"]:
+    """How much of each token every query takes; rows sum to 1, but to 0 where a query sees nothing.
 
     In bfloat16 the softmax is taken of scores rounded to bfloat16: its sums run in float32 inside the kernel, and its
     weights are rounded to bfloat16 for the second product in any case, so a softmax in float32 would change nothing
@@ -41,14 +43,22 @@ def attention_weights(query: Float[Tensor, "B A Q D"], key: Float[Tensor, "B A N
     # beta = 0 means that the first argument is never read: this is the product, scaled on the way out.
     unread = query.new_empty(1, 1, 1)
     scores = torch.baddbmm(unread, query, key.transpose(1, 2), beta=0, alpha=width**-0.5)
-    return scores.softmax(dim=-1).unflatten(0, (batch, heads))
+    scores = scores.unflatten(0, (batch, heads))
+    if seen is None:
+        return scores.softmax(dim=-1)
+    # The lowest number instead of minus infinity: a query that sees nothing has gradients of zero, not NaN.
+    weights = scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(dim=-1)
+    return weights * seen.any(dim=-1, keepdim=True)
 
 
 def explicit_attention(
-    query: Float[Tensor, "B A Q D"], key: Float[Tensor, "B A N D"], value: Float[Tensor, "B A N D"]
+    query: Float[Tensor, "B A Q D"],
+    key: Float[Tensor, "B A N D"],
+    value: Float[Tensor, "B A N D"],
+    seen: Bool[Tensor, "#B 1 #Q N"] | None = None,
 ) -> Float[Tensor, "B A Q D"]:
-    """Attention as two batched products and a softmax."""
-    weights = attention_weights(query, key).flatten(0, 1)
+    """Attention as two batched products and a softmax; a query that sees nothing gets zeros."""
+    weights = attention_weights(query, key, seen).flatten(0, 1)
     return torch.bmm(weights, value.flatten(0, 1)).unflatten(0, query.shape[:2])
 
 
@@ -74,9 +84,8 @@ def attend(
         query, key, value: all heads of each.
         seen: which keys each query may look at; None for all.
     """
-    if seen is None and explicit_is_faster(query):
-        return explicit_attention(query, key, value)
-    return fused_attention(query, key, value, seen)
+    way = explicit_attention if explicit_is_faster(query) else fused_attention
+    return way(query, key, value, seen)
 
 
 def attend_back(
@@ -85,7 +94,7 @@ def attend_back(
     value: Float[Tensor, "B A N D"],
     seen: Bool[Tensor, "B 1 #Q N"] | None = None,
 ) -> Float[Tensor, "B A Q D"]:
-    """Attention in which every token sees itself and those before it, as PyTorch's one operation.
+    """Attention in which every token sees itself and those before it, computed in the way that is faster here.
 
     Args:
         query: of the last Q of the N tokens.
@@ -93,12 +102,12 @@ def attend_back(
         seen: which of them may be looked at besides; None for all.
     """
     num_queries, length = query.shape[-2], key.shape[-2]
-    if seen is None and num_queries == length:
+    if seen is None and num_queries == length and not explicit_is_faster(query):
         return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
     if num_queries > 1:
         back = torch.ones(num_queries, length, dtype=torch.bool, device=query.device).tril(length - num_queries)
         seen = back.expand(len(query), 1, -1, -1) if seen is None else back & seen
-    return fused_attention(query, key, value, seen)
+    return attend(query, key, value, seen)
 
 
 def explicit_is_faster(query: Float[Tensor, "B A Q D"]) -> bool:
