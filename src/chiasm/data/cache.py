@@ -6,10 +6,28 @@ training visits a source in a new random order in each epoch, where giving up th
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from threading import Lock
 
 from chiasm.core.example import Example, Source
+
+LEAST_BYTES = 1_000_000_000
+_LIMIT_OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")
+
+
+def usual_bytes() -> int:
+    """Memory that kept pictures may take: an eighth of what the machine or container has, and at least 1 GB."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return LEAST_BYTES
+    # Where there is no container there is no file; one without a limit says "max".
+    with suppress(OSError, ValueError):
+        memory = min(memory, int(_LIMIT_OF_CONTAINER.read_text(encoding="ascii")))
+    return max(LEAST_BYTES, memory // 8)
 
 
 class Cached:

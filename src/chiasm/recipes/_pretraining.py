@@ -19,7 +19,7 @@ from chiasm.core.example import Source, Splits
 from chiasm.core.protocols import Objective, ObjectiveConfig, Trunk, TrunkConfig
 from chiasm.core.seeds import derive
 from chiasm.data.augment.rendering import executor_for
-from chiasm.data.cache import Cached
+from chiasm.data.cache import Cached, usual_bytes
 from chiasm.data.processors import num_processors
 from chiasm.data.skipped import Skipped
 from chiasm.data.views import ViewLoader
@@ -47,8 +47,6 @@ from chiasm.recipes._words import differing, options, summary
 from chiasm.weights.card import Card
 
 DEFAULT_MINUTES = 30.0
-CACHE_BYTES = 1_000_000_000
-"""Small pictures are decoded once and kept, up to this much memory."""
 
 
 def _nothing(trunk: TrunkConfig) -> Mapping[str, Any]:
@@ -236,7 +234,7 @@ class Pretraining:
         """This process's rows of the batches; processes of one machine share its processors and memory."""
         device = torch.device("cuda", processes.local_rank) if wants_gpu(self.engine) else torch.device("cpu")
         return ViewLoader(
-            Cached(self.data, CACHE_BYTES // processes.local_count),
+            Cached(self.data, usual_bytes() // processes.local_count),
             objective.views(),
             self.engine.batch_size,
             self.seed,

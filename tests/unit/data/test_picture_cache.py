@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from chiasm.core.errors import BrokenPictureError
 from chiasm.core.example import Edit, Example, Source, Truth
+from chiasm.data import cache
 from chiasm.data.cache import Cached
 
 
@@ -138,3 +140,16 @@ def test_many_threads_count_each_picture_once() -> None:
     for thread in threads:
         thread.join()
     assert cached.num_bytes == 48 * 150
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(str(64 * 10**9), 8 * 10**9), (str(10**9), cache.LEAST_BYTES), ("max", 32 * 10**9), (None, 32 * 10**9)],
+)
+def test_an_eighth_of_the_memory_is_for_pictures(monkeypatch, tmp_path, limit, expected):
+    pages = {"SC_PAGE_SIZE": 4000, "SC_PHYS_PAGES": 64 * 10**6}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    monkeypatch.setattr(cache, "_LIMIT_OF_CONTAINER", tmp_path / "memory.max")
+    if limit is not None:
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+    assert cache.usual_bytes() == expected
