@@ -3,7 +3,8 @@
 Paper: Dosovitskiy et al., 2020, arXiv 2010.11929, section 3.1, equation 1 (linear map); Xiao et al., 2021, "Early
 Convolutions Help Transformers See Better", arXiv 2106.14881, section 4 (convolutions); for the ResNet see
 `layers.resnet_stem`.
-Differs: as many strided convolutions as the patch size needs, and no transformer block is given up for them.
+Differs: as many strided convolutions as the patch size needs, and no transformer block is given up for them; each can
+be followed by convolutions of stride 1, which the paper has none of.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 from jaxtyping import Float
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from chiasm.core.choice import usually
@@ -95,26 +96,38 @@ class ConvolutionalStem(Stem):
         num_channels: of a picture.
         patch_size: side of a patch in pixels, a power of two from 2.
         embed_dim: width of the tokens.
+        extra: convolutions of stride 1 that follow each of the last ones of stride 2; none follow those before.
     """
 
     sees_one_patch = False
 
-    def __init__(self, num_channels: int, patch_size: int, embed_dim: int) -> None:
+    def __init__(self, num_channels: int, patch_size: int, embed_dim: int, extra: tuple[int, ...] = ()) -> None:
         super().__init__()
         depth = patch_size.bit_length() - 1
         if patch_size != 1 << depth or depth < 1:
             do = "choose another, or a linear stem"
             raise InputError("a patch size that is a power of two for a stem of convolutions", f"{patch_size} came", do)
         widths = [num_channels, *(max(LEAST_CHANNELS, embed_dim >> (depth - level)) for level in range(1, depth + 1))]
+        if len(extra) > depth:
+            do = "name as many or fewer"
+            raise InputError(f"extra convolutions for at most {depth} levels", f"they came for {len(extra)}", do)
         parts: list[nn.Module] = []
-        for width_in, width_out in zip(widths[:-1], widths[1:], strict=True):
-            convolution = nn.Conv2d(width_in, width_out, 3, stride=2, padding=1, bias=False)
-            parts += [convolution, JoinedBatchNorm2d(width_out), nn.ReLU()]
+        following = (0,) * (depth - len(extra)) + extra
+        for width_in, width_out, num_following in zip(widths[:-1], widths[1:], following, strict=True):
+            parts += _convolved(width_in, width_out, stride=2)
+            for _ in range(num_following):
+                parts += _convolved(width_out, width_out, stride=1)
         self.layers = nn.Sequential(*parts)
         self.projection = nn.Conv2d(widths[-1], embed_dim, 1)
 
     def whole(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N D"]:
         return self.projection(self.layers(images)).flatten(2).transpose(1, 2)
+
+
+def _convolved(width_in: int, width_out: int, stride: int) -> tuple[nn.Module, nn.Module, nn.Module]:
+    """A convolution with what follows it."""
+    convolution = nn.Conv2d(width_in, width_out, 3, stride=stride, padding=1, bias=False)
+    return convolution, JoinedBatchNorm2d(width_out), nn.ReLU()
 
 
 class ResNetStem(Stem):
@@ -153,17 +166,23 @@ class Linear(Config):
 
 
 class Convolutions(Config):
-    """Settings of `ConvolutionalStem`."""
+    """Settings of `ConvolutionalStem`.
+
+    Attributes:
+        extra: convolutions of stride 1 after each of the last ones of stride 2, the last one's last: `(1, 1, 1)` for
+            the last three.
+    """
 
     kind: Literal["convolutions"] = "convolutions"
+    extra: tuple[NonNegativeInt, ...] = ()
 
     def build(self, num_channels: int, patch_size: int, embed_dim: int) -> Stem:
         """Make the stem.
 
         Raises:
-            InputError: the patch size is no power of two.
+            InputError: the patch size is no power of two, or too small for the extra convolutions.
         """
-        return ConvolutionalStem(num_channels, patch_size, embed_dim)
+        return ConvolutionalStem(num_channels, patch_size, embed_dim, self.extra)
 
 
 class ResNet(Config):

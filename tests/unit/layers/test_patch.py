@@ -36,6 +36,15 @@ def test_as_many_convolutions_as_the_patch_size_needs(patch_size, widths):
     assert stem.whole(images()).shape == (2, (32 // patch_size) ** 2, 128)
 
 
+def test_extra_convolutions_follow_the_last_strided_ones():
+    stem = Convolutions(extra=(1, 2)).build(3, 8, 128)
+    found = [(layer.out_channels, layer.stride[0]) for layer in stem.modules() if isinstance(layer, nn.Conv2d)]
+    assert found == [(32, 2), (64, 2), (64, 1), (128, 2), (128, 1), (128, 1), (128, 1)]
+    assert stem.whole(images()).shape == (2, 16, 128)
+    with pytest.raises(InputError, match="at most 2 levels"):
+        Convolutions(extra=(1, 1, 1)).build(3, 4, 16)
+
+
 def test_tokens_stand_where_their_patches_are():
     torch.manual_seed(0)
     stem = ConvolutionalStem(3, 8, 32).eval()
