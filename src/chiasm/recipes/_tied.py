@@ -22,11 +22,13 @@ from chiasm.objectives import coca as writes_once
 from chiasm.objectives import vision_language as writes
 from chiasm.objectives._captioned import Captioned
 from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts
-from chiasm.recipes._language import Language
+from chiasm.recipes._language import Known, Language, Words
 from chiasm.recipes._parts import whole_state
 from chiasm.recipes._pretraining import Pretraining
 from chiasm.recipes._run import Run
+from chiasm.recipes._start import goes_on_from
 from chiasm.trunks import med, vit
+from chiasm.weights.find import find
 
 TRUNK = vit.Config()
 ENGINE = Settings(lr=1e-3, lr_scaling="root")
@@ -54,7 +56,7 @@ def tied(
         InputError: a trunk that never learned is to stay as it is.
     """
     _check_locked(objective, run.get("start_from"))
-    language = Language(data, objective.most_tokens, run.get("seed", 0))
+    language = _language(name, data, objective.most_tokens, run)
     return Pretraining(
         name=name,
         data=data,
@@ -70,6 +72,14 @@ def tied(
         usual_engine=ENGINE,
         **run,
     )
+
+
+def _language(name: str, data: Source, most_tokens: int, run: Run) -> Words:
+    """The vocabulary of the run whose heads come along, which were learned with it; else one learned from the data."""
+    start_from = run.get("start_from")
+    if start_from is not None and goes_on_from(start_from, name):
+        return Known(find(start_from).tokenizer(), (), tokenizers.Config())
+    return Language(data, most_tokens, run.get("seed", 0))
 
 
 def _check_locked(settings: Captioned, start_from: str | None) -> None:
