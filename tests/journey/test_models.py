@@ -104,3 +104,13 @@ def test_verify_compares_words_and_pixels_too(shell, pictures, tmp_path):
     assert set(parts) == {"image vectors", "tokens of texts", "text vectors", "pixels"}
     assert parts["tokens of texts"] == 0
     assert parts["pixels"] < 0.01
+
+
+def test_what_is_made_from_a_model_carries_its_card(shell, foreign, tmp_path):
+    (foreign / "README.md").write_text("# Mine\n\nlicensed for all\n", encoding="utf-8")
+    try:
+        assert shell("models", "keep", foreign, "--out", tmp_path / "kept")[0] == 0
+    finally:
+        (foreign / "README.md").unlink()
+    card = (tmp_path / "kept" / "card.md").read_text(encoding="utf-8")
+    assert card.index("made from:") < card.index("licensed for all")

@@ -72,13 +72,15 @@ def half(model: str, data: Source, out: Path, num_pictures: int = 256) -> Halved
     with torch.inference_mode():
         cosines = torch.cat(list(_cosines(before.encoder, after.encoder, data, num_pictures)))
     metrics = {"mean_cosine": float(cosines.mean()), "least_cosine": float(cosines.min())}
+    origin = stored.origin()
     card = Card.now(
         title=f"{Path(model).name}, weights in bfloat16",
         data=f"as {model}; compared on {len(cosines)} pictures of {data.name}",
         command=shlex.join(["chiasm", "compress", "half", model, "--data", data.name, "--out", str(out)]),
         seconds=0.0,
         settings={"made from": f"{model} ({stored.fingerprint})"},
-        metrics={**stored.origin().metrics, **metrics},
+        metrics={**origin.metrics, **metrics},
+        before=origin.card,
     )
     kept = keep(stored, before, tensors, out, card)
     return Halved(

@@ -29,6 +29,7 @@ class Card:
         hardware: it was trained on.
         limits: what it cannot do, in plain words; empty where nobody wrote any.
         scores: on pictures that it has not seen, by what was measured and on which.
+        before: the card of the model that this one was made from; empty where there is none.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Card:
     hardware: str
     limits: str = ""
     scores: Mapping[str, Estimate] = field(default_factory=dict)
+    before: str = ""
 
     @staticmethod
     def now(
@@ -53,6 +55,7 @@ class Card:
         metrics: Mapping[str, float],
         limits: str = "",
         scores: Mapping[str, Estimate] | None = None,
+        before: str = "",
     ) -> Card:
         """A card of this moment, this code and this machine."""
         created = datetime.now(UTC).isoformat(timespec="seconds")
@@ -68,6 +71,7 @@ class Card:
             _hardware(),
             limits,
             scores or {},
+            before,
         )
 
     @property
@@ -93,6 +97,8 @@ class Card:
         if self.scores:
             lines += ["", "## Scores", "", "| what | score | 95 % interval |", "|---|---|---|"]
             lines += [f"| {name} | {one.value:.3g} | {one.low:.3g} to {one.high:.3g} |" for name, one in self._rows()]
+        if self.before:
+            lines += ["", "---", "", "The card of the model that this one was made from:", "", self.before.strip()]
         return "\n".join(lines) + "\n"
 
     def _rows(self) -> list[tuple[str, Estimate]]:

@@ -43,13 +43,15 @@ def keep(model: str, out: Path) -> Kept:
     check_new_folder(out, "choose another --out")
     stored = find(model)
     loaded = load_model(stored, PictureModel)
+    origin = stored.origin()
     card = Card.now(
         title=f"{model}, kept",
         data=f"as {model}",
         command=shlex.join(["chiasm", "models", "keep", model, "--out", str(out)]),
         seconds=0.0,
         settings={"made from": f"{model} ({stored.layout}, {stored.fingerprint})"},
-        metrics=stored.origin().metrics,
+        metrics=origin.metrics,
+        before=origin.card,
     )
     kept = keep(stored, loaded, loaded.state_dict(), out, card)
     return Kept(
