@@ -46,7 +46,13 @@ from chiasm.weights.artefact import describe
 from chiasm.weights.card import Card
 
 TRUNK = vit.Config(
-    embed_dim=192, depth=6, num_heads=4, patch_size=16, stem=Convolutions(), layer_scale=None, drop_path=0.0
+    embed_dim=192,
+    depth=4,
+    num_heads=4,
+    patch_size=16,
+    stem=Convolutions(extra=(1, 1, 1)),
+    layer_scale=None,
+    drop_path=0.0,
 )
 HEAD = prototypes.Config(hidden_dim=512, norm_last_layer=False)
 PRETRAINING = alone.Config(crops=Crops(num_local=4, boundary=0.32), head=HEAD, patch_head=HEAD)

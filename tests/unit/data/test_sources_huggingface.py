@@ -54,6 +54,23 @@ def test_class_labels_captions_and_unknown(tmp_path: Path) -> None:
     assert means == [10, 20, 30] * 30
 
 
+def test_questions_with_the_answers_of_several_people(tmp_path: Path) -> None:
+    pictures = [{"bytes": _jpeg(value), "path": None} for value in (10, 20)]
+    text = datasets.Value("string")
+    answer = datasets.List({"answer": text, "answer_confidence": text})
+    given = [[{"answer": "yes", "answer_confidence": "yes"}, {"answer": "no", "answer_confidence": "maybe"}], []]
+    asked = (text, ["is it dark?", "is it light?"])
+    _rows(pictures, question=asked, answers=(answer, given), question_type=(text, ["is", "is"])).save_to_disk(
+        tmp_path / "set"
+    )
+    source = open_source(str(tmp_path / "set"))
+    assert [(one.kind, one.question, one.answer) for one in source.read(0).questions] == [
+        ("is", "is it dark?", "yes"),
+        ("is", "is it dark?", "no"),
+    ]
+    assert source.read(1).questions == ()
+
+
 def test_paths_empty_rows_and_broken_pictures(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(_jpeg(50))
     pictures = [{"bytes": None, "path": str(tmp_path / "a.jpg")}, None, {"bytes": _jpeg(9)[:-30], "path": None}]

@@ -82,6 +82,29 @@ def test_all_layouts_and_long_names(tmp_path: Path, layout: int) -> None:
     assert _values(source) == list(range(6))
 
 
+def test_questions_of_a_sample(tmp_path: Path) -> None:
+    several = [
+        {"question": "where?", "answers": ["left", "at the left"], "kind": "place"},
+        {"question": "no answer"},
+        7,
+    ]
+    files = {
+        "0.png": _png(1),
+        "0.json": json.dumps({"question": "what?", "answer": "a cat", "caption": "a cat"}).encode(),
+        "1.png": _png(2),
+        "1.json": json.dumps({"questions": several}).encode(),
+        "2.png": _png(3),
+    }
+    source = open_source(str(_shard(tmp_path / "x.tar", files)))
+    found = [[(one.kind, one.question, one.answer) for one in source.read(index).questions] for index in range(3)]
+    assert found == [
+        [("", "what?", "a cat")],
+        [("place", "where?", "left"), ("place", "where?", "at the left")],
+        [],
+    ]
+    assert source.read(0).captions == ("a cat",)
+
+
 def test_what_a_sample_is_made_of(tmp_path: Path) -> None:
     described = {"caption": " from json ", "label": "zebra"}
     files = {

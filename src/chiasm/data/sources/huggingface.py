@@ -10,7 +10,7 @@ from chiasm.core.errors import BrokenPictureError, InputError, MissingExtraError
 from chiasm.core.example import Source
 from chiasm.core.files import read_json
 from chiasm.data.decode import read_file
-from chiasm.data.sources._columns import CAPTION_NAMES, LABEL_NAMES, captions_in
+from chiasm.data.sources._columns import LABEL_NAMES, captions_among, questions_among, text_columns
 from chiasm.data.sources._labels import index_labels
 from chiasm.data.sources._splits import first_of
 from chiasm.data.sources._stored import Content, StoredPictures
@@ -42,7 +42,7 @@ def huggingface(where: str, name: str) -> Source:
     """Open a saved data set. Its pictures are decoded by `data.decode`, not by the library.
 
     The picture column is the first of the type `Image`. The label column is the first of the type `ClassLabel`, else
-    one called like a label; captions come from a column called like captions. Keys are row numbers.
+    one called like a label; captions, questions and answers come from columns called so. Keys are row numbers.
 
     Raises:
         MissingExtraError: the `datasets` library is not installed.
@@ -70,7 +70,6 @@ def huggingface(where: str, name: str) -> Source:
         raise InputError(f"rows with a column of type Image in {where}", came, "cast the column to datasets.Image")
     rows = rows.cast_column(pictures[0], datasets.Image(decode=False))
     class_columns = [column for column, feature in features.items() if isinstance(feature, datasets.ClassLabel)]
-    caption_column = first_of(CAPTION_NAMES, features)
     if class_columns:
         column = first_of(LABEL_NAMES, class_columns) or class_columns[0]
         classes = tuple(features[column].names)
@@ -78,7 +77,7 @@ def huggingface(where: str, name: str) -> Source:
         labels = [None if value is None or value < 0 else int(value) for value in rows[column]]
     else:
         classes, labels = _plain_labels(rows, where)
-    return SavedRows(name, rows, pictures[0], caption_column, classes, labels)
+    return SavedRows(name, rows, pictures[0], classes, labels)
 
 
 class SavedRows(StoredPictures):
@@ -89,24 +88,22 @@ class SavedRows(StoredPictures):
         name: str,
         rows: Dataset,
         picture_column: str,
-        caption_column: str | None,
         classes: tuple[str, ...],
         labels: Sequence[int | None],
     ) -> None:
         # Sorting keys as text keeps the order of the rows.
         super().__init__(name, [f"{row:08d}" for row in range(len(rows))], classes, labels)
-        self._rows = rows.select_columns([picture_column, *([caption_column] if caption_column else [])])
+        self._rows = rows.select_columns([picture_column, *text_columns(rows.features)])
         self._picture_column = picture_column
-        self._caption_column = caption_column
 
     def _content(self, index: int) -> Content:
         row = self._rows[index]
         picture = row[self._picture_column] or {}
-        captions = captions_in(row[self._caption_column]) if self._caption_column else ()
+        texts = captions_among(row), questions_among(row)
         if picture.get("bytes") is not None:
-            return Content(picture["bytes"], captions)
+            return Content(picture["bytes"], *texts)
         if picture.get("path"):
-            return Content(read_file(Path(picture["path"]), self.key(index)), captions)
+            return Content(read_file(Path(picture["path"]), self.key(index)), *texts)
         raise BrokenPictureError(self.key(index), "the row has no picture")
 
 

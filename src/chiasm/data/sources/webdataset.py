@@ -19,7 +19,7 @@ import numpy as np
 
 from chiasm.core.errors import BrokenPictureError, InputError
 from chiasm.core.example import Source
-from chiasm.data.sources._columns import CAPTION_NAMES, LABEL_NAMES, captions_in
+from chiasm.data.sources._columns import LABEL_NAMES, captions_among, questions_among
 from chiasm.data.sources._files import PICTURE_SUFFIXES, entries, is_hidden
 from chiasm.data.sources._labels import index_labels
 from chiasm.data.sources._splits import TEST_NAMES, TRAIN_NAMES, cut_split, first_of, split_folders, with_split
@@ -54,7 +54,8 @@ def webdataset(where: str, name: str) -> Source:
     """Open shards.
 
     A sample is every group of files with a picture among them. `.cls` holds its label, `.txt` its captions (one a
-    line) and `.json` either of both (`label`, `caption`, `captions` ...). Keys are `shard/sample`, in shard order.
+    line) and `.json` either of both (`label`, `caption`, `captions` ...) and questions (`question` and `answer`, or
+    `questions`, a list of such). Keys are `shard/sample`, in shard order.
 
     Args:
         where: a folder, a tar file or a brace pattern; `?split=train` picks shards whose names say so.
@@ -126,7 +127,7 @@ class Shards(StoredPictures):
             fields = _parsed(description)
         except ValueError as error:
             raise BrokenPictureError(key, f"its JSON cannot be parsed: {error}") from None
-        return Content(data, _lines(caption) or captions_in(fields.get(first_of(CAPTION_NAMES, fields) or "")))
+        return Content(data, _lines(caption) or captions_among(fields), questions_among(fields))
 
 
 def _shards(path: Path, split: str | None) -> list[Path]:

@@ -10,6 +10,7 @@ from chiasm.report import blocks, formats, pictures
 from chiasm.report.page import Section
 from chiasm.surfaces.tour._folder import class_of, draw_folder, read_picture
 from chiasm.surfaces.tour._run import Tour
+from chiasm.surfaces.tour._share import share
 from chiasm.tasks.classify import Classified, Prediction, classify
 from chiasm.tasks.index import index
 from chiasm.tasks.search import Found, search
@@ -56,21 +57,14 @@ def _skipped(tour: Tour, why: str, do: str) -> Section:
 def _section(tour: Tour, encoder: Encoder, folder: Path, named: Classified, found: list[Found]) -> Section:
     accuracy = named.accuracy
     chance = 100 / len(named.num_predicted)
-    share = sum(_right(one) for one in found) / (LIMIT * len(found))
+    hits = sum(_right(one) for one in found) / (LIMIT * len(found))
     if accuracy is not None:
-        tour.say(f"zero-shot accuracy {accuracy.value:.1%} (chance {chance:.1f} %); search by words {share:.1%} right")
+        tour.say(f"zero-shot accuracy {accuracy.value:.1%} (chance {chance:.1f} %); search by words {hits:.1%} right")
     percent = formats.number(1)
     figures = [
         blocks.Figure("pictures", named.num_scored),
-        blocks.Figure(
-            "zero-shot accuracy",
-            None if accuracy is None else 100 * accuracy.value,
-            "%",
-            None if accuracy is None else (100 * accuracy.low, 100 * accuracy.high),
-            note=f"chance {chance:.1f} %",
-            show=percent,
-        ),
-        blocks.Figure("right among the hits of words", 100 * share, "%", show=percent),
+        share("zero-shot accuracy", accuracy, f"chance {chance:.1f} %"),
+        blocks.Figure("right among the hits of words", 100 * hits, "%", show=percent),
     ]
     labels = ",".join(named.num_predicted)
     return Section(
