@@ -56,8 +56,9 @@ def plain(parameter: inspect.Parameter) -> inspect.Parameter:
     if hint == Sequence[int]:
         numbers = Parameter(consume_multiple=True, negative=(), converter=whole_numbers)
         return parameter.replace(annotation=Annotated[hint, numbers])
-    if typing.get_origin(hint) is Sequence:
-        return parameter.replace(annotation=Annotated[hint, _OR_NONE if parameter.default == () else _SEVERAL])
+    if typing.get_origin(hint) is Sequence or hint == (Sequence[str] | None):
+        usual = _OR_NONE if parameter.default in ((), None) else _SEVERAL
+        return parameter.replace(annotation=Annotated[hint, usual])
     if hint == (str | None) and isinstance(parameter.default, str):
         return parameter.replace(annotation=Annotated[hint, _WITHOUT])
     return parameter

@@ -41,6 +41,7 @@ def told(capfd: pytest.CaptureFixture[str], *words: str) -> str:
         (["search", "a", "b", "c", "--limit", "1", "--limit", "2"], "--limit once"),
         (["search", "a", "b", "c", "--limit", "1.5"], "a whole number for --limit, but '1.5' came"),
         (["evaluate", "knn", "a", "--data", "b", "--temperature", "hot"], "a number for --temperature, but 'hot' came"),
+        (["train", "starter", "--data", "world:train", "--out", "x", "--judge", "world:test", "no-such"], "no-such"),
         (["embed", "a", "b", ""], "a path, but an empty text came"),
         (["embed", "a", "b", "--out=~nobody-of-this-name/c.npz"], "there is none for ~nobody-of-this-name"),
     ],
