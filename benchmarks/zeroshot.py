@@ -1,17 +1,21 @@
 """Zero-shot evaluation of a CLIP ViT-B/32 with random weights: chiasm cold and warm against TTI-Eval's way, in one run.
 
     python benchmarks/zeroshot.py --photos imagenet-sample-images/ [--images 500] [--templates 80] [--rounds 1]
+                                  [--contenders "one by one" cold warm]
 
 `--photos` holds JPEGs called `ID_CLASS.jpg` (imagenet-sample-images has one of each class of ImageNet). They are put
 into one folder per class; all classes are asked about with so many of the 80 templates for ImageNet. Model and
 tokenizer are made on the spot. Contenders run in turn in processes of their own, on all cores:
 
     one by one   processor and model of transformers: picture by picture, and all sentences of a class at a time
+    in batches   the same model in the way of CLIP_benchmark: pictures from a loader with workers, 64 at a time; the
+                 sentences of a class as rows of 77 tokens, as open_clip's tokenizer makes them
     cold         `chiasm.evaluate.zeroshot` with an empty cache
     warm         the same again, with what the cold run left
 
 Seconds are those from the loaded model to the accuracy, then those of all cores together, which a busy machine distorts
-least, then those of the whole process: Python, libraries and weights included. That the answers are the same is told.
+least, then those of the whole process: Python, libraries and weights included. Ratios are against the first contender,
+and how many of its answers the others give is told.
 """
 
 from __future__ import annotations
@@ -31,8 +35,9 @@ from typing import Any
 import numpy as np
 
 from chiasm.data.prompts import SETS, prompts
+from chiasm.surfaces.cli import WAITING
 
-ONE_BY_ONE, COLD, WARM = "one by one", "cold", "warm"
+ONE_BY_ONE, IN_BATCHES, COLD, WARM = "one by one", "in batches", "cold", "warm"
 AIMS = {COLD: 3.0, WARM: 50.0}
 SPECIALS = ("<|startoftext|>", "<|endoftext|>")
 
@@ -96,31 +101,78 @@ def make_model(folder: Path, sentences: list[tuple[str, ...]]) -> None:
     transformers.CLIPImageProcessorPil().save_pretrained(folder)
 
 
+class Peer:
+    """The model of transformers with its processors."""
+
+    def __init__(self, model: Path) -> None:
+        transformers = library("transformers")
+        self._model = transformers.CLIPModel.from_pretrained(model).eval()
+        self._pictures = transformers.CLIPImageProcessorPil.from_pretrained(model)
+        self._words = transformers.CLIPTokenizer.from_pretrained(model)
+
+    def pixels(self, file: Path) -> Any:
+        """A picture as the model takes it."""
+        from PIL import Image
+
+        return self._pictures(images=Image.open(file).convert("RGB"), return_tensors="pt").pixel_values
+
+    def see(self, pixels: Any) -> np.ndarray:
+        """Unit vectors of pictures."""
+        vectors = self._model.get_image_features(pixel_values=pixels).pooler_output
+        return (vectors / vectors.norm(dim=1, keepdim=True)).numpy()
+
+    def read(self, sentences: tuple[str, ...], **tokens: Any) -> np.ndarray:
+        """Unit vector of a class."""
+        rows = self._words(list(sentences), return_tensors="pt", **tokens)
+        vectors = self._model.get_text_features(**rows).pooler_output
+        mean = (vectors / vectors.norm(dim=1, keepdim=True)).mean(dim=0)
+        return (mean / mean.norm()).numpy()
+
+
+def labelled(data: Path) -> list[tuple[Path, int]]:
+    """All pictures with the numbers of their classes."""
+    return [(file, label) for label, place in enumerate(sorted(data.iterdir())) for file in sorted(place.iterdir())]
+
+
+def judged(found: np.ndarray, classes: list[np.ndarray], labels: list[int]) -> dict[str, Any]:
+    """What a contender answers."""
+    answers = (found @ np.stack(classes).T).argmax(axis=1)
+    return {"accuracy": float((answers == np.array(labels)).mean()), "answers": answers.tolist()}
+
+
 def run_one_by_one(model: Path, data: Path, num_templates: int, _: Path) -> Callable[[], dict[str, Any]]:
     """The way of TTI-Eval's evaluators, with several templates: a loop over pictures, a loop over classes."""
     import torch
-    from PIL import Image
 
-    transformers = library("transformers")
-    loaded = transformers.CLIPModel.from_pretrained(model).eval()
-    pictures = transformers.CLIPImageProcessorPil.from_pretrained(model)
-    words = transformers.CLIPTokenizer.from_pretrained(model)
+    peer, pictures = Peer(model), labelled(data)
 
     def evaluate() -> dict[str, Any]:
-        found, classes, labels = [], [], []
         with torch.inference_mode():
-            for label, folder in enumerate(sorted(data.iterdir())):
-                for file in sorted(folder.iterdir()):
-                    pixels = pictures(images=Image.open(file).convert("RGB"), return_tensors="pt")
-                    vector = loaded.get_image_features(**pixels).pooler_output[0]
-                    found.append((vector / vector.norm()).numpy())
-                    labels.append(label)
-            for own in sentences_of(data, num_templates):
-                vectors = loaded.get_text_features(**words(list(own), padding=True, return_tensors="pt")).pooler_output
-                mean = (vectors / vectors.norm(dim=1, keepdim=True)).mean(dim=0)
-                classes.append((mean / mean.norm()).numpy())
-        answers = (np.stack(found) @ np.stack(classes).T).argmax(axis=1)
-        return {"accuracy": float((answers == np.array(labels)).mean()), "answers": answers.tolist()}
+            found = [peer.see(peer.pixels(file))[0] for file, _ in pictures]
+            classes = [peer.read(own, padding=True) for own in sentences_of(data, num_templates)]
+        return judged(np.stack(found), classes, [label for _, label in pictures])
+
+    return evaluate
+
+
+def run_in_batches(model: Path, data: Path, num_templates: int, _: Path) -> Callable[[], dict[str, Any]]:
+    """The way of CLIP_benchmark: a loader of pictures, a loop over classes, rows of one length."""
+    import torch
+    from torch.utils.data import DataLoader
+
+    peer, pictures = Peer(model), labelled(data)
+
+    def collated(files: list[Path]) -> Any:
+        return torch.cat([peer.pixels(file) for file in files])
+
+    def evaluate() -> dict[str, Any]:
+        files = [file for file, _ in pictures]
+        loader = DataLoader(files, batch_size=64, num_workers=os.cpu_count() or 1, collate_fn=collated)  # pyright: ignore[reportArgumentType]
+        with torch.inference_mode():
+            found = np.concatenate([peer.see(pixels) for pixels in loader])
+            rows = {"padding": "max_length", "max_length": 77, "truncation": True}
+            classes = [peer.read(own, **rows) for own in sentences_of(data, num_templates)]
+        return judged(found, classes, [label for _, label in pictures])
 
     return evaluate
 
@@ -150,7 +202,7 @@ def run_chiasm(model: Path, data: Path, num_templates: int, cache: Path) -> Call
     return evaluate
 
 
-CONTENDERS = {ONE_BY_ONE: run_one_by_one, COLD: run_chiasm, WARM: run_chiasm}
+CONTENDERS = {ONE_BY_ONE: run_one_by_one, IN_BATCHES: run_in_batches, COLD: run_chiasm, WARM: run_chiasm}
 
 
 def work(contender: str, model: str, data: str, num_templates: str, cache: str) -> None:
@@ -167,7 +219,7 @@ def work(contender: str, model: str, data: str, num_templates: str, cache: str) 
 
 def started(contender: str, *words: str) -> dict[str, Any]:
     """Run a contender; its answer and the seconds of its whole process."""
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    environment = {**WAITING, **os.environ}
     line = [sys.executable, __file__, "--worker", contender, *words]
     start = time.perf_counter()
     done = subprocess.run(line, capture_output=True, text=True, env=environment, check=False)
@@ -187,7 +239,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"{options.images} pictures, {len(sentences)} classes x {options.templates} templates")
         best: dict[str, dict[str, Any]] = {}
         for number in range(options.rounds):
-            for name in CONTENDERS:
+            for name in options.contenders:
                 cache = scratch / f"cache-{number}"
                 answer = started(name, str(model), str(data), str(options.templates), str(cache))
                 if name not in best or answer["seconds"] < best[name]["seconds"]:
@@ -197,7 +249,7 @@ def run(options: argparse.Namespace) -> None:
 
 def report(best: dict[str, dict[str, Any]]) -> None:
     """Seconds, ratios and whether the answers are the same."""
-    reference = best[ONE_BY_ONE]
+    reference = next(iter(best.values()))
     for name, answer in best.items():
         same = np.mean(np.array(answer["answers"]) == np.array(reference["answers"]))
         ratio, of_cores = (reference[what] / answer[what] for what in ("seconds", "core_seconds"))
@@ -215,6 +267,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--templates", type=int, default=80)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME")
     parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:

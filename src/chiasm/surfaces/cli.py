@@ -39,14 +39,16 @@ TASKS = Registry("chiasm.tasks", "task")
 TOUR = "tour"
 INTERRUPTED = 130
 TELLING_SECONDS = 2.0
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "50000"}
+"""How the threads of PyTorch wait for each other, read when it is first imported: they spin for some microseconds, then
+sleep. Those that spin for long starve as soon as anything runs beside them; the figures are in docs/performance.md."""
 _OUT_OF_MEMORY = ("allocate memory", "out of memory")
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run one command line and leave with its exit code."""
-    # Threads that wait for each other by spinning starve as soon as anything else runs beside them (the figures are in
-    # docs/performance.md). The policy is read when PyTorch is first imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not WAITING.keys() & os.environ:
+        os.environ.update(WAITING)
     heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
     interrupts = _Interrupts()
     for number in heard:
