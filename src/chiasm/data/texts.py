@@ -45,10 +45,12 @@ class TextMaker:
         # A question that leaves no room for its answer is cut, not the answer.
         beginning = beginning[: max(1, room - len(rest))]
         tokens = [*beginning, *rest][:room] + [end]
-        texts.tokens[place] = self.tokenizer.padding
-        texts.tokens[place, : len(tokens)] = torch.tensor(tokens)
-        texts.told[place] = False
-        texts.told[place, len(beginning) : len(tokens)] = True
+        # Through NumPy: every operation of PyTorch lets go of the interpreter's lock, which training then holds.
+        row, told = texts.tokens[place].numpy(), texts.told[place].numpy()
+        row[:] = self.tokenizer.padding
+        row[: len(tokens)] = tokens
+        told[:] = False
+        told[len(beginning) : len(tokens)] = True
 
 
 _Parts = tuple[tuple[int, ...], tuple[int, ...]]
