@@ -12,6 +12,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+from chiasm.engine import precision
+
 
 @pytest.fixture(autouse=True)
 def _few_threads() -> Iterator[None]:
@@ -25,6 +27,12 @@ def _few_threads() -> Iterator[None]:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is left in the cache folder of the person who runs the tests, nor found there."""
     monkeypatch.setenv("CHIASM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models compute in float32 also where the processor has bfloat16: for tests that compare digits."""
+    monkeypatch.setattr(precision, "_bf16_unit", lambda device: (False, f"digits are compared on {device}"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -47,11 +47,11 @@ def test_both_ways_have_the_same_gradients(length):
 
 def test_both_ways_pass_over_what_is_not_seen():
     torch.manual_seed(1)
-    parts = operands(7, grad=True)
+    query, key, value = parts = operands(7, grad=True)
     seen = torch.rand(2, 1, 7, 7) < 0.5
     seen[0, 0, 3] = False
     weight = torch.randn(2, 3, 7, 4, dtype=torch.float64)
-    mixed = [way(*parts, seen) for way in (explicit_attention, fused_attention)]
+    mixed = [way(query, key, value, seen) for way in (explicit_attention, fused_attention)]
     torch.testing.assert_close(*mixed)
     assert (mixed[0][0, :, 3] == 0).all()
     for one, other in zip(*(torch.autograd.grad((each * weight).sum(), parts) for each in mixed), strict=True):
@@ -60,16 +60,16 @@ def test_both_ways_pass_over_what_is_not_seen():
 
 @pytest.mark.parametrize("hidden", [False, True])
 def test_looking_back_is_the_same_in_training_and_without(hidden):
-    parts = operands(6, grad=True)
+    query, key, value = operands(6, grad=True)
     seen = None
     if hidden:
         seen = torch.ones(2, 1, 1, 6, dtype=torch.bool)
         seen[1, ..., 4:] = False
-    assert attentions.explicit_is_faster(parts[0])
-    trained = attentions.attend_back(*parts, seen)
+    assert attentions.explicit_is_faster(query)
+    trained = attentions.attend_back(query, key, value, seen)
     with torch.no_grad():
-        torch.testing.assert_close(attentions.attend_back(*parts, seen), trained.detach())
-    first = torch.autograd.grad(trained[:, :, 2].sum(), parts[2])[0]
+        torch.testing.assert_close(attentions.attend_back(query, key, value, seen), trained.detach())
+    first = torch.autograd.grad(trained[:, :, 2].sum(), value)[0]
     assert (first[:, :, 3:] == 0).all()
     assert (first[:, :, :3] != 0).all()
 

@@ -49,6 +49,7 @@ def pictures() -> torch.Tensor:
     return torch.randint(0, 256, (3, 3, 16, 16), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_it_embeds_texts_as_they_are_and_is_the_same_after_being_kept(model, vocabulary, tmp_path):
     save_model(model, tmp_path / "kept", Card.now("t", "d", "c", 1.0, {}, {}), vocabulary)
     side = open_encoder(str(tmp_path / "kept")).text

@@ -49,11 +49,10 @@ def dual(source, bias: float | None) -> PictureEncoder:
     return PictureEncoder(model, "m", lambda: "print", torch.device("cpu"), lambda: vocabulary)
 
 
-@pytest.fixture(scope="module")
-def reading_both(tmp_path_factory) -> PictureEncoder:
+@pytest.fixture
+def reading_both(in_float32, tmp_path) -> PictureEncoder:
     torch.manual_seed(3)
-    folder = tmp_path_factory.mktemp("words")
-    bert_files(folder)
+    bert_files(tmp_path)
     side = {"projection": 5, "projection_bias": True}
     med = {"vocab_size": 130, "context_length": 24, "embed_dim": 8, "depth": 2, "num_heads": 2, "shown_dim": 12}
     config = blip_matcher.Config.model_validate(
@@ -62,7 +61,7 @@ def reading_both(tmp_path_factory) -> PictureEncoder:
             "text": {"trunk": {"family": "med", **med}, "pool": {"kind": "first_place"}, **side},
         }
     )
-    vocabulary = vocabulary_in(folder, "a test")
+    vocabulary = vocabulary_in(tmp_path, "a test")
     return PictureEncoder(drawn(config.build()), "b", lambda: "print", torch.device("cpu"), lambda: vocabulary)
 
 

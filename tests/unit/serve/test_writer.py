@@ -82,6 +82,7 @@ def test_captions_are_the_same_in_any_company(model, vocabulary, source, manner)
         assert 0 < together.certainty[key] <= 1
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_captions_are_those_of_the_model_asked_without_memory(model, vocabulary, source):
     writer = served(model, vocabulary)
     found = writer.caption(source, Manner(max_tokens=6), beginning="the red")
@@ -118,6 +119,7 @@ def test_answers_to_questions_of_all_lengths_and_pictures(model, vocabulary, sou
             assert alone.texts[key, question] == together.texts[key, question]
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_of_choices_the_most_probable_one_is_taken(model, vocabulary, source):
     questions = {source.key(index): ("What colour is the star?",) for index in range(5)}
     choices = ("red", "dark blue", "yes", "3")
@@ -140,6 +142,7 @@ def test_of_choices_the_most_probable_one_is_taken(model, vocabulary, source):
         assert found.certainty[pair] == pytest.approx(max(wanted), rel=1e-3)
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_a_picture_is_seen_once_for_all_that_is_asked(model, vocabulary, source, monkeypatch):
     seen = []
     see = type(model.encoder.trunk).forward
