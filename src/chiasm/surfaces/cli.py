@@ -39,8 +39,8 @@ TASKS = Registry("chiasm.tasks", "task")
 TOUR = "tour"
 INTERRUPTED = 130
 TELLING_SECONDS = 2.0
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "50000"}
-"""How the threads of PyTorch wait for each other, read when it is first imported: they spin for some microseconds, then
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "5000"}
+"""How the threads of PyTorch wait for each other, read when it is first imported: they spin briefly, then
 sleep. Those that spin for long starve as soon as anything runs beside them; the figures are in docs/performance.md."""
 _OUT_OF_MEMORY = ("allocate memory", "out of memory")
 
