@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 from chiasm.core.estimates import Estimate
-from chiasm.evaluate import Result
 from chiasm.evaluate.captions import CaptionsResult, JudgedCaption
 from chiasm.evaluate.vqa import JudgedAnswer, VqaResult
 from chiasm.report import blocks, formats, palette
+from chiasm.report._readable import by_data
 from chiasm.report.page import Section
 from chiasm.report.plots import Bar, bars
 
-ResultT = TypeVar("ResultT", bound=Result)
 _DECIMALS = 3
 _SHOWN_CAPTIONS = 20
 _SHOWN_ANSWERS = 100
@@ -30,7 +28,7 @@ def caption_bars(results: Iterable[CaptionsResult]) -> list[blocks.Block]:
             num_decimals=_DECIMALS,
             title=data,
         )
-        for data, own in _by_data(results)
+        for data, own in by_data(results)
     ]
 
 
@@ -46,7 +44,7 @@ def answer_bars(results: Iterable[VqaResult]) -> list[blocks.Block]:
             reference=("one answer for each kind", 100 * own[0].baseline.value),
             title=data,
         )
-        for data, own in _by_data(results)
+        for data, own in by_data(results)
     ]
 
 
@@ -106,11 +104,3 @@ def _answers(wrong: Sequence[JudgedAnswer]) -> blocks.Table:
 
 def _bar(name: str, found: Estimate, factor: float = 1) -> Bar:
     return Bar(name, factor * found.value, (factor * found.low, factor * found.high))
-
-
-def _by_data(results: Iterable[ResultT]) -> list[tuple[str, list[ResultT]]]:
-    """Results on each data set, in their order."""
-    found: dict[str, list[ResultT]] = {}
-    for one in results:
-        found.setdefault(one.data, []).append(one)
-    return list(found.items())

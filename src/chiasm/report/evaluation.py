@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from chiasm.evaluate.compare import Contest
 from chiasm.evaluate.few_shot import FewShotResult
 from chiasm.evaluate.vqa import VqaResult
 from chiasm.report import blocks, formats, palette
+from chiasm.report._readable import by_data, readable
 from chiasm.report._written import answer_bars, answered, caption_bars, captioned
 from chiasm.report.page import Page, Section
 from chiasm.report.plots import Bar, Series, bars, confusion, curves, reliability
@@ -45,18 +46,19 @@ class EvaluationPages:
             InputError: the place cannot be written.
             MissingExtraError: jinja2 or matplotlib is not installed.
         """
-        self._page(evaluation).write(out)
+        self._page(*readable(evaluation)).write(out)
 
     def classification(self, out: Path, evaluation: Evaluation) -> None:
-        """A page with the table, then calibration, confusion matrix and classes of each result.
+        """A page with the table, then calibration, confusion matrices and classes on each data set.
 
         Raises:
             InputError: the place cannot be written.
             MissingExtraError: jinja2 or matplotlib is not installed.
         """
-        results: Sequence[Judgement] = evaluation.results
-        page = self._page(evaluation, [_accuracies(results)])
-        page.add(*(_judged(one) for one in results)).write(out)
+        shown, names = readable(evaluation)
+        results: Sequence[Judgement] = shown.results
+        page = self._page(shown, names, [_accuracies(results)])
+        page.add(*(_judged(data, own) for data, own in by_data(results))).write(out)
 
     def curves(self, out: Path, evaluation: Evaluation) -> None:
         """A page with the table and one plot of curves over shots for each data set.
@@ -65,11 +67,9 @@ class EvaluationPages:
             InputError: the place cannot be written.
             MissingExtraError: jinja2 or matplotlib is not installed.
         """
-        results: Sequence[FewShotResult] = evaluation.results
-        names = dict.fromkeys(one.data for one in results)
-        self._page(evaluation, [_curves(name, [one for one in results if one.data == name]) for name in names]).write(
-            out
-        )
+        shown, names = readable(evaluation)
+        results: Sequence[FewShotResult] = shown.results
+        self._page(shown, names, [_curves(data, own) for data, own in by_data(results)]).write(out)
 
     def contests(self, out: Path, evaluation: Evaluation) -> None:
         """A page with the table and, for each contest, what differs by class.
@@ -78,8 +78,9 @@ class EvaluationPages:
             InputError: the place cannot be written.
             MissingExtraError: jinja2 or matplotlib is not installed.
         """
-        results: Sequence[Contest] = evaluation.results
-        self._page(evaluation).add(*map(_contest, results)).write(out)
+        shown, names = readable(evaluation)
+        results: Sequence[Contest] = shown.results
+        self._page(shown, names).add(*map(_contest, results)).write(out)
 
     def captions(self, out: Path, evaluation: Evaluation) -> None:
         """A page with the table, CIDEr-D beside the baseline's, and the worst and best captions of each result.
@@ -88,9 +89,10 @@ class EvaluationPages:
             InputError: the place cannot be written.
             MissingExtraError: jinja2 or matplotlib is not installed.
         """
-        results: Sequence[CaptionsResult] = evaluation.results
+        shown, names = readable(evaluation)
+        results: Sequence[CaptionsResult] = shown.results
         sections = [captioned(one).add(*_skipped(one.skipped)) for one in results]
-        self._page(evaluation, caption_bars(results)).add(*sections).write(out)
+        self._page(shown, names, caption_bars(results)).add(*sections).write(out)
 
     def questions(self, out: Path, evaluation: Evaluation) -> None:
         """A page with the table, accuracies beside the baseline's, and kinds and wrong answers of each result.
@@ -99,12 +101,15 @@ class EvaluationPages:
             InputError: the place cannot be written.
             MissingExtraError: jinja2 or matplotlib is not installed.
         """
-        results: Sequence[VqaResult] = evaluation.results
+        shown, names = readable(evaluation)
+        results: Sequence[VqaResult] = shown.results
         sections = [answered(one).add(*_skipped(one.skipped)) for one in results]
-        self._page(evaluation, answer_bars(results)).add(*sections).write(out)
+        self._page(shown, names, answer_bars(results)).add(*sections).write(out)
 
-    def _page(self, evaluation: Evaluation, drawings: Sequence[blocks.Block] = ()) -> Page:
-        """A page that begins with the table and the gaps in it."""
+    def _page(
+        self, evaluation: Evaluation, names: Sequence[tuple[str, str]], drawings: Sequence[blocks.Block] = ()
+    ) -> Page:
+        """A page that begins with the table and the gaps in it, and tells what short names stand for."""
         models = list(dict.fromkeys(one.model for one in evaluation.results))
         page = Page(
             title=f"Evaluation: {evaluation.evaluation}",
@@ -114,6 +119,8 @@ class EvaluationPages:
         )
         overview = Section("Results", "Intervals hold 95 %. A dash stands for what was not or cannot be measured.")
         overview.add(_table(evaluation.table()), *drawings)
+        if names:
+            overview.add(blocks.Details("Names in full", [blocks.Facts(names)]))
         return page.add(overview)
 
 
@@ -130,41 +137,46 @@ def _table(table: Table) -> blocks.Table:
 def _cell(value: Value) -> str:
     written = formats.number(_DECIMALS)
     if isinstance(value, Estimate):
-        return f"{written(value.value)} ({written(value.low)} to {written(value.high)})"
+        return f"{written(value.value)}\n{written(value.low)} to {written(value.high)}"
     return written(value) if isinstance(value, float) else formats.text(value)
 
 
-def _accuracies(results: Iterable[Judgement]) -> blocks.Block:
-    """Top-1 accuracies as bars, one for each result."""
+def _accuracies(results: Sequence[Judgement]) -> blocks.Block:
+    """Top-1 accuracies as bars, one for each result, in a colour for each model."""
+    models = list(dict.fromkeys(one.model for one in results))
     items = [
-        Bar(f"{one.model} on {one.data}", 100 * found.value, (100 * found.low, 100 * found.high), palette.SERIES[0])
+        Bar(f"{one.model} on {one.data}", 100 * found.value, (100 * found.low, 100 * found.high), colour)
         for one in results
-        for found in (one.scores.accuracy,)
+        for found, colour in ((one.scores.accuracy, palette.SERIES[models.index(one.model) % len(palette.SERIES)]),)
     ]
     return bars(items, "top-1 accuracy, %")
 
 
-def _judged(result: Judgement) -> Section:
-    """What is behind one result."""
-    scores = result.scores
-    section = Section(f"{result.model} on {result.data}")
-    section.add(_reliability(scores))
-    classes = list(scores.per_class)
-    if len(classes) <= _MOST_CLASSES_DRAWN:
-        section.add(confusion(_matrix(scores, classes), classes, title="Confusion matrix"))
-    section.add(_mistakes(scores), _classes(scores), *_skipped(result.skipped))
+def _judged(data: str, results: Sequence[Judgement]) -> Section:
+    """What is behind the results of all models on one data set, the models side by side."""
+    section = Section(data).add(blocks.Columns([_reliability(one) for one in results]))
+    if all(len(one.scores.per_class) <= _MOST_CLASSES_DRAWN for one in results):
+        section.add(blocks.Columns([_confusion(one) for one in results]))
+    section.add(blocks.Columns([_mistakes(one) for one in results]))
+    for one in results:
+        section.add(_classes(one), *_skipped(one.skipped))
     return section
 
 
-def _reliability(scores: Scores) -> blocks.Block:
-    bins = scores.reliability
+def _reliability(result: Judgement) -> blocks.Block:
+    bins, error = result.scores.reliability, result.scores.calibration_error
     return reliability(
         np.array([one.confidence for one in bins]),
         np.array([one.accuracy for one in bins]),
         np.array([one.count for one in bins]),
-        title="Can its probabilities be believed?",
-        caption=f"Expected calibration error {scores.calibration_error:.3f}. Points below the diagonal: too sure.",
+        title=f"Can the probabilities of {result.model} be believed?",
+        caption=f"Expected calibration error {error:.3f}. Points below the diagonal: too sure.",
     )
+
+
+def _confusion(result: Judgement) -> blocks.Block:
+    classes = list(result.scores.per_class)
+    return confusion(_matrix(result.scores, classes), classes, title=f"Confusion matrix of {result.model}")
 
 
 def _matrix(scores: Scores, classes: Sequence[str]) -> np.ndarray:
@@ -175,25 +187,26 @@ def _matrix(scores: Scores, classes: Sequence[str]) -> np.ndarray:
     return counts
 
 
-def _mistakes(scores: Scores) -> blocks.Block:
+def _mistakes(result: Judgement) -> blocks.Block:
+    scores = result.scores
     wrong = sorted((one for one in scores.confusion if one.true != one.answered), key=lambda one: -one.count)
     return blocks.Table(
         [blocks.Column("true"), blocks.Column("answered"), blocks.Column("pictures", "right")],
         [(one.true, one.answered, one.count) for one in wrong[:_SHOWN_MISTAKES]],
-        caption=f"Most frequent mistakes; there are {len(wrong)} kinds.",
+        caption=f"Most frequent mistakes of {result.model}; there are {len(wrong)} kinds.",
     )
 
 
-def _classes(scores: Scores) -> blocks.Block:
+def _classes(result: Judgement) -> blocks.Block:
     written: Callable[[Any], str] = formats.number(_DECIMALS)
     columns = [blocks.Column("class")]
     columns += [blocks.Column(name, "right", written) for name in ("precision", "recall", "F1", "average precision")]
     columns += [blocks.Column("pictures", "right")]
     rows = [
         (name, one.precision, one.recall, one.f1, one.average_precision, one.support)
-        for name, one in scores.per_class.items()
+        for name, one in result.scores.per_class.items()
     ]
-    return blocks.Details(f"All {len(rows)} classes", [blocks.Table(columns, rows)])
+    return blocks.Details(f"All {len(rows)} classes, as {result.model} told them", [blocks.Table(columns, rows)])
 
 
 def _skipped(skipped: dict[str, str]) -> list[blocks.Block]:

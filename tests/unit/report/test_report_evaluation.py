@@ -74,7 +74,7 @@ def test_few_shot_curves(tmp_path) -> None:
     PAGES.curves(tmp_path / "r.html", Evaluation[FewShotResult](evaluation="few-shot", results=tuple(rows)))
     html = (tmp_path / "r.html").read_text()
     assert "one: from 50 at 1 to 50 at 5" in html
-    assert "0.500 (0.400 to 0.600)" in html
+    assert "0.500\n0.400 to 0.600" in html
 
 
 @pytest.mark.parametrize(("better", "verdict"), [("one", "one is better."), (None, "The difference may be noise.")])
