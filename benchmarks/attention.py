@@ -3,8 +3,8 @@
     python benchmarks/attention.py --threads 2
 
 Prints, for each precision and sequence length, the time of `fused_attention` over that of `explicit_attention` (above
-1: explicit is faster), forward alone and forward + backward, and the longest length at which explicit wins training;
-then the error of both in bfloat16 against float64. The two are run in turns and the least time of each counts; with
+1: explicit is faster), forward alone, forward + backward, and forward + backward where every token sees only those before
+it and no padding, as in texts; and the longest length at which explicit wins training; then the error of both in bfloat16 against float64. The two are run in turns and the least time of each counts; with
 one thread the clock is the thread's own processor time, so that a busy machine does not spoil it.
 
 Operands are what an attention layer hands over under bfloat16 autocast: already in bfloat16. Without a bfloat16 unit
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from chiasm.layers.attention import EXPLICIT_UP_TO, explicit_attention, fused_attention
 
-Way = Callable[[Tensor, Tensor, Tensor], Tensor]
+Way = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 LENGTHS = (16, 17, 37, 64, 65, 101, 145, 197, 257, 401, 577)
 LENGTHS_WITHOUT_UNIT = (17, 65)
 TOKENS_PER_BATCH = 2048
@@ -41,23 +41,36 @@ def operands(length: int, heads: int, width: int, dtype: torch.dtype) -> tuple[T
     return parts[0], parts[1], parts[2]
 
 
-def forward(way: Way, parts: tuple[Tensor, Tensor, Tensor]) -> None:
+def text_mask(length: int) -> Tensor:
+    """Which tokens see which in texts of which some are shorter."""
+    batch = max(1, TOKENS_PER_BATCH // length)
+    ends = torch.randint(length // 2, length + 1, (batch, 1, 1, 1))
+    return torch.ones(length, length, dtype=torch.bool).tril() & (torch.arange(length) < ends)
+
+
+def forward(way: Way, parts: tuple[Tensor, Tensor, Tensor], seen: Tensor | None) -> None:
     with torch.no_grad():
-        way(*parts)
+        way(*parts, seen)
 
 
-def training(way: Way, parts: tuple[Tensor, Tensor, Tensor]) -> None:
-    mixed = way(*parts).transpose(1, 2).flatten(2)
+def training(way: Way, parts: tuple[Tensor, Tensor, Tensor], seen: Tensor | None) -> None:
+    mixed = way(*parts, seen).transpose(1, 2).flatten(2)
     torch.autograd.grad(mixed, parts, torch.ones_like(mixed))
 
 
-def ratio(run: Callable[[Way, tuple[Tensor, Tensor, Tensor]], None], parts, repeats: int, clock) -> float:
+def ratio(
+    run: Callable[[Way, tuple[Tensor, Tensor, Tensor], Tensor | None], None],
+    parts: tuple[Tensor, Tensor, Tensor],
+    seen: Tensor | None,
+    repeats: int,
+    clock: Callable[[], float],
+) -> float:
     """Least time of the fused way over least time of the explicit one."""
     best = {fused_attention: float("inf"), explicit_attention: float("inf")}
     for _ in range(repeats):
         for way in best:
             start = clock()
-            run(way, parts)
+            run(way, parts, seen)
             best[way] = min(best[way], clock() - start)
     return best[fused_attention] / best[explicit_attention]
 
@@ -89,14 +102,14 @@ def main() -> None:
     units = [name for name in ("amx_bf16", "avx512_bf16", "bf16") if torch.cpu.get_capabilities().get(name)]
     print(f"{settings.heads} heads of {settings.width}, {settings.threads} threads, bfloat16 units: {units or 'none'}")
     for dtype in (torch.float32, torch.bfloat16):
-        print(f"\n{dtype}: fused / explicit\n length  forward  forward+backward")
+        print(f"\n{dtype}: fused / explicit\n length  forward  forward+backward  of texts")
         gains = {}
         for length in LENGTHS if dtype == torch.float32 or units else LENGTHS_WITHOUT_UNIT:
             parts = operands(length, settings.heads, settings.width, dtype)
-            gains[length] = ratio(training, parts, settings.repeats, clock)
-            print(
-                f"{length:7d}  {ratio(forward, parts, settings.repeats, clock):7.2f}  {gains[length]:16.2f}", flush=True
-            )
+            alone = ratio(forward, parts, None, settings.repeats, clock)
+            gains[length] = ratio(training, parts, None, settings.repeats, clock)
+            masked = ratio(training, parts, text_mask(length), settings.repeats, clock)
+            print(f"{length:7d}  {alone:7.2f}  {gains[length]:16.2f}  {masked:8.2f}", flush=True)
         print(f"explicit products last win training at {crossover(gains)} tokens (set: up to {EXPLICIT_UP_TO})")
     print("\nrelative error in bfloat16 against float64")
     for length in (17, 65, 197):

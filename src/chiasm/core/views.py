@@ -121,18 +121,22 @@ class ViewSpec(Config):
         return self
 
 
+Phrasing = Literal["marked", "own", "spoken"]
+
+
 class TextSpec(Config):
     """One text of each picture.
 
     Attributes:
         what: "caption": one of the picture's captions, drawn anew each time; "answer": one of the questions about it
             with its answer.
-        phrases: "marked": between marks of our own vocabularies; "spoken": as a Flamingo is asked (`data.phrases`).
+        phrases: "marked": between marks of our own vocabularies; "own": as the vocabulary itself puts a text, which a
+            public one knows; "spoken": as a Flamingo is asked (`data.phrases`).
         length: tokens of every text; longer ones are cut, shorter ones filled up.
     """
 
     what: Literal["caption", "answer"] = "caption"
-    phrases: Literal["marked", "spoken"] = "marked"
+    phrases: Phrasing = "marked"
     length: int = Field(gt=1)
 
 

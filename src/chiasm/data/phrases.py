@@ -19,10 +19,10 @@ class Phrases(ABC):
     """One way to put texts.
 
     Attributes:
-        end: the token that ends them.
+        end: the token that ends them; None where the words bring their own.
     """
 
-    end: str
+    end: str | None
 
     @abstractmethod
     def caption(self, tokenizer: Tokenizer) -> tuple[int, ...]:
@@ -55,6 +55,29 @@ class Marked(Phrases):
         return tokenizer.numbers(text)
 
 
+class Own(Phrases):
+    """As the vocabulary itself puts a text, with the tokens around it that a model met in its training."""
+
+    end = None
+
+    def caption(self, tokenizer: Tokenizer) -> tuple[int, ...]:
+        """Nothing."""
+        del tokenizer
+        return ()
+
+    def answer(self, tokenizer: Tokenizer, question: str) -> tuple[int, ...]:
+        """No vocabulary says how.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("a vocabulary puts no questions of its own")
+
+    def words(self, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+        """The words and what the vocabulary puts around them, cut to the length of a text."""
+        return tokenizer.whole(text)
+
+
 class Spoken(Phrases):
     """In words, after the mark that the picture stands at, as a Flamingo is asked."""
 
@@ -76,5 +99,5 @@ class Spoken(Phrases):
 
 
 MARKED, SPOKEN = Marked(), Spoken()
-PHRASES: dict[str, Phrases] = {"marked": MARKED, "spoken": SPOKEN}
+PHRASES: dict[str, Phrases] = {"marked": MARKED, "own": Own(), "spoken": SPOKEN}
 """By what `core.views.TextSpec` calls them."""

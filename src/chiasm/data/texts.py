@@ -40,11 +40,11 @@ class TextMaker:
         """
         phrases = PHRASES[self.spec.phrases]
         beginning, rest = _PARTS[self.spec.what](example, self.tokenizer, phrases, draw)
-        end = self.tokenizer.number(phrases.end)
-        room = self.spec.length - 1
+        ends = [] if phrases.end is None else [self.tokenizer.number(phrases.end)]
+        room = self.spec.length - len(ends)
         # A question that leaves no room for its answer is cut, not the answer.
         beginning = beginning[: max(1, room - len(rest))]
-        tokens = [*beginning, *rest][:room] + [end]
+        tokens = [*beginning, *rest][:room] + ends
         # Through NumPy: every operation of PyTorch lets go of the interpreter's lock, which training then holds.
         row, told = texts.tokens[place].numpy(), texts.told[place].numpy()
         row[:] = self.tokenizer.padding

@@ -53,6 +53,10 @@ class Tokenizer:
             row[: len(encoding.ids)] = torch.tensor(encoding.ids, dtype=torch.int64)
         return tokens
 
+    def whole(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text with those around it, at most `context_length`; nothing is filled up."""
+        return tuple(self._vocabulary.encode(self._cleaned(text)).ids)
+
     def numbers(self, text: str) -> tuple[int, ...]:
         """The tokens of a text alone: nothing is put before or after it, nothing is cut."""
         return tuple(self._uncut.encode(self._cleaned(text), add_special_tokens=False).ids)

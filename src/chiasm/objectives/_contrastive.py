@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
@@ -18,9 +19,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from chiasm.core.features import Features
-from chiasm.core.protocols import Losses, Trunk
-from chiasm.core.views import Views
-from chiasm.heads.text_pool import AnyTextPool
+from chiasm.core.protocols import Losses, TextTrunk, Trunk
+from chiasm.core.views import Phrasing, TextSpec, Views
+from chiasm.heads.text_pool import AnyTextPool, TextPool
 from chiasm.objectives._captioned import Captioned, FromCaptions
 from chiasm.objectives._matches import share_matched
 from chiasm.trunks import text as text_trunks
@@ -40,6 +41,28 @@ class SmallText(text_trunks.Config):
         return text_trunks.Config.model_validate(self.model_dump(exclude={"family"}))
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What makes vectors of one space, of the tokens of a picture and of texts.
+
+    Attributes:
+        pool, projection: of a picture's tokens.
+        text_trunk, text_pool, text_projection: of the tokens of a text.
+        scale: what cosines are multiplied by at first.
+        bias: what is added after that at first; None for whatever the method begins with.
+        phrases: how texts are put, as in `core.views.TextSpec`.
+    """
+
+    pool: nn.Module
+    projection: nn.Module
+    text_trunk: TextTrunk
+    text_pool: TextPool
+    text_projection: nn.Module
+    scale: float
+    bias: float | None = None
+    phrases: Phrasing = "marked"
+
+
 class Contrastive(Captioned):
     """What both have as settings, beside those of `Captioned`.
 
@@ -55,43 +78,68 @@ class Contrastive(Captioned):
     def most_tokens(self) -> int:
         return self.text.vocab_size
 
+    @property
+    def plain_text(self) -> text_trunks.Config:
+        """Settings of the text trunk, as a model keeps them."""
+        return self.text.plain()
+
+    @property
+    def reading_by(self) -> AnyTextPool:
+        """Which token stands for a text."""
+        raise TypeError(f"{type(self).__name__} must say which token stands for a text")
+
+    @property
+    def first_scale(self) -> float:
+        """What cosines are multiplied by at first."""
+        raise TypeError(f"{type(self).__name__} must say what it multiplies cosines by")
+
     def reading(self, vocab_size: int) -> Contrastive:
         return self.model_copy(update={"text": self.text.model_copy(update={"vocab_size": vocab_size})})
+
+    def sides(self, trunk: Trunk) -> Sides:
+        """New ones around a trunk of pictures, with random weights."""
+        pool = self.pool.build(trunk.embed_dim)
+        projection = nn.Linear(pool.out_dim, self.embed_dim, bias=False)
+        nn.init.normal_(projection.weight, std=pool.out_dim**-0.5)
+        text_trunk = self.plain_text.build()
+        return Sides(
+            pool=pool,
+            projection=projection,
+            text_trunk=text_trunk,
+            text_pool=self.reading_by.build(),
+            text_projection=nn.Linear(text_trunk.embed_dim, self.embed_dim, bias=False),
+            scale=self.first_scale,
+        )
+
+    def build(self, trunk: Trunk) -> PicturesAndTexts:
+        """Wire the objective around a trunk, everything else new."""
+        return self.around(trunk, self.sides(trunk))
+
+    def around(self, trunk: Trunk, sides: Sides) -> PicturesAndTexts:
+        """Wire the objective around a trunk and sides that are there."""
+        raise TypeError(f"{type(self).__name__} must say what it builds")
 
 
 class PicturesAndTexts(FromCaptions):
     """Both encoders and the scale of their cosines.
 
-    Attributes:
-        reading, reading_by: settings of the text trunk and of its pool, for the model that is kept.
-
     Args:
         trunk: of the pictures.
         settings: of the method.
-        text_pool: which token stands for a text.
-        scale: what cosines are multiplied by at first.
-        max_scale: they are never multiplied by more.
+        sides: what is around the trunk.
+        max_scale: cosines are never multiplied by more.
     """
 
-    def __init__(
-        self,
-        trunk: Trunk,
-        settings: Contrastive,
-        text_pool: AnyTextPool,
-        scale: float,
-        max_scale: float = math.inf,
-    ) -> None:
-        super().__init__(trunk, settings.min_area, settings.text.context_length, scale, max_scale)
+    def __init__(self, trunk: Trunk, settings: Contrastive, sides: Sides, max_scale: float = math.inf) -> None:
+        super().__init__(trunk, settings.min_area, sides.text_trunk.context_length, sides.scale, max_scale)
         trunk.requires_grad_(not settings.locked)
-        self.pool = settings.pool.build(trunk.embed_dim)
-        self.projection = nn.Linear(self.pool.out_dim, settings.embed_dim, bias=False)
-        nn.init.normal_(self.projection.weight, std=self.pool.out_dim**-0.5)
-        self.reading = settings.text.plain()
-        self.reading_by = text_pool
-        self.text_trunk = self.reading.build()
-        self.text_pool = text_pool.build()
-        self.text_projection = nn.Linear(self.text_trunk.embed_dim, settings.embed_dim, bias=False)
+        self.pool = sides.pool
+        self.projection = sides.projection
+        self.text_trunk = sides.text_trunk
+        self.text_pool = sides.text_pool
+        self.text_projection = sides.text_projection
         self.settings = settings
+        self._phrases: Phrasing = sides.phrases
 
     @property
     def kept_pool(self) -> nn.Module:
@@ -104,6 +152,10 @@ class PicturesAndTexts(FromCaptions):
         self.trunk.train(mode and not self.settings.locked)
         return self
 
+    def texts(self) -> tuple[TextSpec, ...]:
+        """One caption."""
+        return (TextSpec(length=self.text_trunk.context_length, phrases=self._phrases),)
+
     @abstractmethod
     def loss(self, pictures: Float[Tensor, "B E"], texts: Float[Tensor, "B E"]) -> Float[Tensor, ""]:
         """How badly pictures and their texts find each other."""
@@ -112,7 +164,7 @@ class PicturesAndTexts(FromCaptions):
         """The loss on pictures and one caption of each."""
         del progress
         # What tokens fill up says nothing to those before them; where tokens see all others it does.
-        read = batch.texts[0].cut() if self.settings.text.looks_back else batch.texts[0]
+        read = batch.texts[0].cut() if self.text_trunk.looks_back else batch.texts[0]
         pictures, texts = self.projection(self.pool(self.features(batch))), self.read(read.tokens)
         loss = self.loss(pictures, texts)
         return Losses(total=loss, embeddings=pictures.detach(), terms=self.terms(loss, pictures, texts))

@@ -15,7 +15,7 @@ from chiasm.core.marks import END, MARKS
 from chiasm.core.protocols import Trunk
 from chiasm.heads.text_pool import ByEndToken
 from chiasm.losses.clip import clip_loss
-from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts
+from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts, Sides
 
 
 class Config(Contrastive):
@@ -29,18 +29,20 @@ class Config(Contrastive):
     temperature: float = Field(default=0.07, gt=0)
     max_scale: float = Field(default=100.0, gt=1)
 
-    def build(self, trunk: Trunk) -> Clip:
-        """Wire the objective around a trunk."""
-        return Clip(trunk, self)
+    @property
+    def reading_by(self) -> ByEndToken:
+        return ByEndToken(end_token=MARKS.index(END))
+
+    @property
+    def first_scale(self) -> float:
+        return 1 / self.temperature
+
+    def around(self, trunk: Trunk, sides: Sides) -> Clip:
+        return Clip(trunk, self, sides, self.max_scale)
 
 
 class Clip(PicturesAndTexts):
     """Learns by the cross entropies over a batch."""
-
-    def __init__(self, trunk: Trunk, settings: Config) -> None:
-        super().__init__(
-            trunk, settings, ByEndToken(end_token=MARKS.index(END)), 1 / settings.temperature, settings.max_scale
-        )
 
     def loss(self, pictures: Float[Tensor, "B E"], texts: Float[Tensor, "B E"]) -> Float[Tensor, ""]:
         return clip_loss(pictures, texts, self.logit_scale.exp())

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from chiasm.core.protocols import Trunk
 from chiasm.heads.text_pool import ByLastPlace
 from chiasm.losses.siglip import siglip_loss
-from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts
+from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts, Sides
+from chiasm.trunks import text as text_trunks
 
 
 class Config(Contrastive):
@@ -29,18 +30,28 @@ class Config(Contrastive):
     scale: float = Field(default=10.0, gt=0)
     bias: float = -10.0
 
-    def build(self, trunk: Trunk) -> Siglip:
-        """Wire the objective around a trunk."""
-        return Siglip(trunk, self)
+    @property
+    def reading_by(self) -> ByLastPlace:
+        return ByLastPlace()
+
+    @property
+    def first_scale(self) -> float:
+        return self.scale
+
+    @property
+    def plain_text(self) -> text_trunks.Config:
+        return super().plain_text.model_copy(update={"looks_back": False})
+
+    def around(self, trunk: Trunk, sides: Sides) -> Siglip:
+        return Siglip(trunk, self, sides)
 
 
 class Siglip(PicturesAndTexts):
     """Learns by one binary question for each pair; tokens of a text see all others, padding too."""
 
-    def __init__(self, trunk: Trunk, settings: Config) -> None:
-        text = settings.text.model_copy(update={"looks_back": False})
-        super().__init__(trunk, settings.model_copy(update={"text": text}), ByLastPlace(), settings.scale)
-        self.logit_bias = nn.Parameter(torch.tensor(settings.bias))
+    def __init__(self, trunk: Trunk, settings: Config, sides: Sides) -> None:
+        super().__init__(trunk, settings, sides)
+        self.logit_bias = nn.Parameter(torch.tensor(settings.bias if sides.bias is None else sides.bias))
 
     def loss(self, pictures: Float[Tensor, "B E"], texts: Float[Tensor, "B E"]) -> Float[Tensor, ""]:
         return siglip_loss(pictures, texts, self.logit_scale.exp(), self.logit_bias)

@@ -19,7 +19,7 @@ from chiasm.heads import writer as writers
 from chiasm.heads.text_pool import ByEndToken
 from chiasm.losses.clip import clip_loss
 from chiasm.losses.next_token import next_token_loss
-from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts
+from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts, Sides
 
 
 class Config(Contrastive):
@@ -49,25 +49,30 @@ class Config(Contrastive):
         writes = self.writer.model_copy(update={"vocab_size": vocab_size})
         return super().reading(vocab_size).model_copy(update={"writer": writes})
 
-    def build(self, trunk: Trunk) -> VisionLanguage:
-        """Wire the objective around a trunk."""
-        return VisionLanguage(trunk, self)
+    @property
+    def reading_by(self) -> ByEndToken:
+        return ByEndToken(end_token=MARKS.index(END))
+
+    @property
+    def first_scale(self) -> float:
+        return 1 / self.temperature
+
+    def around(self, trunk: Trunk, sides: Sides) -> VisionLanguage:
+        return VisionLanguage(trunk, self, sides)
 
 
 class VisionLanguage(PicturesAndTexts):
     """A trunk that learns from captions in two ways and from answers."""
 
-    def __init__(self, trunk: Trunk, settings: Config) -> None:
-        super().__init__(
-            trunk, settings, ByEndToken(end_token=MARKS.index(END)), 1 / settings.temperature, settings.max_scale
-        )
+    def __init__(self, trunk: Trunk, settings: Config, sides: Sides) -> None:
+        super().__init__(trunk, settings, sides, settings.max_scale)
         self.writer = settings.writer.build(trunk.embed_dim)
         self._weights = {"caption": settings.caption_weight, "answer": settings.answer_weight}
 
     def texts(self) -> tuple[TextSpec, ...]:
         """A caption, and what else the writer learns from."""
         # Captions are read by both.
-        length = min(self.settings.text.context_length, self.writer.context_length)
+        length = min(self.text_trunk.context_length, self.writer.context_length)
         answers = TextSpec(what="answer", length=self.writer.context_length)
         return (TextSpec(length=length), answers) if self._weights["answer"] else (TextSpec(length=length),)
 

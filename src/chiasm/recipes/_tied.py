@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -31,7 +30,7 @@ from chiasm.trunks import med, vit
 from chiasm.weights.find import find
 
 TRUNK = vit.Config()
-ENGINE = Settings(lr=1e-3, lr_scaling="root")
+ENGINE = Settings(lr_scaling="root")
 USUAL = {"stem": Convolutions()}
 
 
@@ -102,15 +101,12 @@ def both_encoders(pictures: encoder.Encoder, learned: Objective) -> dual_encoder
     """
     both = _tied(learned)
     state = whole_state(both)
-    settings: dict[str, Any] = {"logit_scale": state["logit_scale"].item()}
-    if "logit_bias" in state:
-        settings["logit_bias"] = state["logit_bias"].item()
     model = dual_encoder.Config(
         image=pictures.config.model_copy(update={"projection": both.settings.embed_dim}),
         text=_reader(both),
-        **settings,
+        **learned_scale(state),
     ).build()
-    _fill(model, pictures, state)
+    fill(model, pictures, state)
     return model
 
 
@@ -131,7 +127,7 @@ def writing_model(pictures: encoder.Encoder, learned: Objective) -> vision_langu
         writer=both.settings.writer,
         logit_scale=state["logit_scale"].item(),
     ).build()
-    _fill(model.both, pictures, state)
+    fill(model.both, pictures, state)
     model.writer.load_state_dict(within("writer.", state))
     return model
 
@@ -204,16 +200,22 @@ def _kept(part: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if name.startswith(part)}
 
 
-def _fill(model: dual_encoder.DualEncoder, pictures: encoder.Encoder, state: Mapping[str, Tensor]) -> None:
+def learned_scale(state: Mapping[str, Tensor]) -> dict[str, float]:
+    """What cosines are multiplied by and what is added after that, as settings of a model."""
+    return {name: state[name].item() for name in ("logit_scale", "logit_bias") if name in state}
+
+
+def fill(model: dual_encoder.DualEncoder, pictures: encoder.Encoder, state: Mapping[str, Tensor]) -> None:
     """Give both encoders what was learned; the scale and bias are in their settings."""
-    model.image_encoder.load_state_dict({**pictures.state_dict(), "projection.weight": state["projection.weight"]})
+    model.image_encoder.load_state_dict({**pictures.state_dict(), **_kept("projection.", state)})
     # "text_trunk.", "text_pool." and "text_projection." are parts of one encoder there.
     model.text_encoder.load_state_dict(within("text_", state))
 
 
 def _reader(learned: PicturesAndTexts) -> text_encoder.Config:
     """The text side as a model has it."""
-    return text_encoder.Config(trunk=learned.reading, pool=learned.reading_by, projection=learned.settings.embed_dim)
+    own = learned.settings
+    return text_encoder.Config(trunk=own.plain_text, pool=own.reading_by, projection=own.embed_dim)
 
 
 def _tied(learned: Objective) -> PicturesAndTexts:

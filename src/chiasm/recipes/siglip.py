@@ -1,6 +1,7 @@
 """SigLIP: tie a trunk to language by pictures with captions; every pair is judged on its own.
 
-With `--objective.locked` the trunk of `--start-from` stays as it is and texts learn to be read by it (LiT).
+With `--objective.locked` the trunk of `--start-from` stays as it is and texts learn to be read by it (LiT). Where
+`--start-from` names a model that reads texts already, ours or public, its text side learns on too, with its vocabulary.
 
 Lab note: no run has been measured yet; the rate is a usual one, not a tuned one.
 """
@@ -14,9 +15,10 @@ from chiasm.core.example import Source
 from chiasm.core.protocols import TrunkConfig
 from chiasm.engine.settings import Settings
 from chiasm.objectives import siglip as method
+from chiasm.recipes._begun import contrasted
 from chiasm.recipes._pretraining import TrainingReport
 from chiasm.recipes._run import Run
-from chiasm.recipes._tied import ENGINE, TRUNK, both_encoders, tied
+from chiasm.recipes._tied import ENGINE, TRUNK
 
 OBJECTIVE = method.Config()
 
@@ -39,11 +41,12 @@ def siglip(
         trunk: what sees; unless given, sizes of pictures and patches are chosen from the data, and its stem is early
             convolutions. `--trunk.family` names another kind: swin, convnext.
         objective: how it learns. `--objective.text.vocab-size` is the most tokens of the vocabulary, which is learned
-            from the texts.
-        engine: the loop.
+            from the texts. With settings of the text side, `embed_dim` or `pool` these are new, whatever the model of
+            `--start-from` had.
+        engine: the loop; the rate is 0.00001 unless given where a text side learns on.
         run: how long, from where, watched by whom: the options of every recipe.
 
     Raises:
         InputError: no picture has a caption, or a trunk that never learned is to stay as it is.
     """
-    return tied("siglip", data, out, trunk, objective, engine, both_encoders, run).run()
+    return contrasted("siglip", data, out, trunk, objective, engine, run).run()
