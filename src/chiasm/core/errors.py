@@ -68,6 +68,10 @@ class BrokenPictureError(ChiasmError):
         super().__init__("a readable picture", f"{key} is not one ({reason})", "repair or remove the file")
 
 
+class WordlessPictureError(BrokenPictureError):
+    """A picture can be read, but nothing is said about it that could be learned; any number of such are passed over."""
+
+
 class TooManyBrokenError(ChiasmError):
     """More pictures were broken than the run allows."""
 

@@ -11,14 +11,17 @@ import json
 import threading
 from pathlib import Path
 
-from chiasm.core.errors import BrokenPictureError, InputError, TooManyBrokenError
+from chiasm.core.errors import BrokenPictureError, InputError, TooManyBrokenError, WordlessPictureError
 
 DEFAULT_MAX_SHARE = 0.1
 DEFAULT_MIN_SEEN = 100
 
 
 class Skipped:
-    """Counts distinct pictures and writes down the broken ones. May be used from many threads at once.
+    """Counts distinct pictures and writes down those that are passed over. May be used from many threads at once.
+
+    Pictures about which nothing is said, where words are learned, are no broken ones: there may be any number of them, as
+    long as there are others.
 
     Args:
         path: a file to which every distinct broken picture is appended at once as a JSON line `{key, reason}`; what
@@ -39,11 +42,12 @@ class Skipped:
         self._lock = threading.Lock()
         self._seen: set[str] = set()
         self._entries: dict[str, str] = {}
+        self._wordless: set[str] = set()
         self._written = _keys_in(path) if path is not None else set()
 
     @property
     def count(self) -> int:
-        """How many distinct pictures were broken."""
+        """How many distinct pictures were passed over."""
         with self._lock:
             return len(self._entries)
 
@@ -61,7 +65,7 @@ class Skipped:
 
     @property
     def entries(self) -> tuple[tuple[str, str], ...]:
-        """Key and reason of each broken picture, in the order they were met."""
+        """Key and reason of each picture that was passed over, in the order they were met."""
         with self._lock:
             return tuple(self._entries.items())
 
@@ -81,6 +85,8 @@ class Skipped:
             if error.key in self._entries:
                 return
             self._entries[error.key] = error.reason
+            if isinstance(error, WordlessPictureError):
+                self._wordless.add(error.key)
             if self._path is not None and error.key not in self._written:
                 _append(self._path, {"key": error.key, "reason": error.reason})
                 self._written.add(error.key)
@@ -104,17 +110,20 @@ class Skipped:
         """Judge the whole source (at the end of a pass), however few pictures it holds.
 
         Raises:
-            TooManyBrokenError: more than the tolerated share of the pictures met was broken, or every single one.
+            TooManyBrokenError: more than the tolerated share of the pictures met was broken, or every single one; or
+                nothing is said about any of them.
         """
         with self._lock:
             self._judge()
+            if self._wordless and len(self._entries) == len(self._seen):
+                raise _nothing_said(self._entries)
 
     def _judge(self) -> None:
-        num_seen, num_broken = len(self._seen), len(self._entries)
+        num_seen, num_broken = len(self._seen), len(self._entries) - len(self._wordless)
         none_readable = num_broken == num_seen
         if num_broken == 0 or not (none_readable or num_broken > self._max_share * num_seen):
             return
-        key, reason = next(iter(self._entries.items()))
+        key, reason = next((key, reason) for key, reason in self._entries.items() if key not in self._wordless)
         expected = (
             "at least one readable picture"
             if none_readable
@@ -128,6 +137,15 @@ class Skipped:
         )
 
 
+def _nothing_said(entries: dict[str, str]) -> TooManyBrokenError:
+    key, reason = next(iter(entries.items()))
+    return TooManyBrokenError(
+        "pictures with the texts that are learned from",
+        f"none of {len(entries)} is usable (the first is {key}: {reason})",
+        "add texts, or leave out what learns from them",
+    )
+
+
 def _keys_in(path: Path) -> set[str]:
     """Keys that an earlier run wrote down; lines that a crash left half-written are passed over."""
     keys: set[str] = set()
@@ -137,7 +155,7 @@ def _keys_in(path: Path) -> set[str]:
         return keys
     except OSError as error:
         raise _unwritable(path, error) from None
-    for line in text.splitlines():
+    for line in text.split("\n"):
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:

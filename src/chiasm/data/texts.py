@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from chiasm.core.errors import BrokenPictureError
+from chiasm.core.errors import WordlessPictureError
 from chiasm.core.example import Example
 from chiasm.core.views import Texts, TextSpec
 from chiasm.data.phrases import PHRASES, Phrases
@@ -36,7 +36,7 @@ class TextMaker:
         """Write the text of one picture into its row.
 
         Raises:
-            BrokenPictureError: the picture has no such text.
+            WordlessPictureError: the picture has no such text.
         """
         phrases = PHRASES[self.spec.phrases]
         beginning, rest = _PARTS[self.spec.what](example, self.tokenizer, phrases, draw)
@@ -59,7 +59,7 @@ _Parts = tuple[tuple[int, ...], tuple[int, ...]]
 def _caption(example: Example, tokenizer: Tokenizer, phrases: Phrases, draw: np.random.Generator) -> _Parts:
     """What stands before a caption, and one of them."""
     if not example.captions:
-        raise BrokenPictureError(example.key, "it has no caption")
+        raise WordlessPictureError(example.key, "it has no caption")
     text = example.captions[int(draw.integers(len(example.captions)))]
     return phrases.caption(tokenizer), phrases.words(tokenizer, text)
 
@@ -67,7 +67,7 @@ def _caption(example: Example, tokenizer: Tokenizer, phrases: Phrases, draw: np.
 def _answer(example: Example, tokenizer: Tokenizer, phrases: Phrases, draw: np.random.Generator) -> _Parts:
     """A question, and its answer."""
     if not example.questions:
-        raise BrokenPictureError(example.key, "it has no question")
+        raise WordlessPictureError(example.key, "it has no question")
     one = example.questions[int(draw.integers(len(example.questions)))]
     return phrases.answer(tokenizer, one.question), phrases.words(tokenizer, one.answer)
 

@@ -307,7 +307,7 @@ class Pretraining:
         metrics = {name: outcome.figures[name] for name in shown if name in outcome.figures}
         shared = shared_pictures(self.probe, self.data, self.seed) if self.probe else None
         notes = (shared,) if shared else ()
-        data = f"{self.data.name}: {len(self.data)} pictures, {num_skipped} of those met unreadable"
+        data = f"{self.data.name}: {len(self.data)} pictures, {num_skipped} of those met passed over"
         card = Card.now(
             title=f"A trunk trained by {self.name}",
             data="; ".join((data, *notes)),

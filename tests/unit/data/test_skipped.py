@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chiasm.core.errors import BrokenPictureError, InputError, TooManyBrokenError
+from chiasm.core.errors import BrokenPictureError, InputError, TooManyBrokenError, WordlessPictureError
 from chiasm.data.skipped import Skipped
 
 
@@ -144,3 +144,19 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 def test_an_impossible_share(max_share: float) -> None:
     with pytest.raises(InputError, match="share"):
         Skipped(max_share=max_share)
+
+
+def test_pictures_about_which_nothing_is_said_are_no_broken_ones(tmp_path: Path) -> None:
+    skipped = Skipped(tmp_path / "skipped.jsonl")
+    for number in range(150):
+        skipped.seen(f"mute/{number}")
+        skipped.broken(WordlessPictureError(f"mute/{number}", "it has no caption"))
+        skipped.check()
+    with pytest.raises(TooManyBrokenError, match="none of 150 is usable .*it has no caption.*add texts"):
+        skipped.finish()
+    _meet(skipped, 9, 1)
+    skipped.finish()
+    assert skipped.count == 151
+    _meet(skipped, 0, 20)
+    with pytest.raises(TooManyBrokenError, match=r"20 of 179 cannot be read \(the first is bad/0"):
+        skipped.finish()
