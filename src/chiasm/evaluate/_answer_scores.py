@@ -107,9 +107,9 @@ class AnswerJudge:
         self._seed = seed
 
     def right(self, texts: Sequence[str]) -> Float[np.ndarray, " B"]:
-        """How right each answer is, 0 to 1."""
-        pairs = zip(texts, self._plain, strict=True)
-        return np.array([soft_accuracy(plain_answer(text), given) for text, given in pairs], dtype=np.float64)
+        """How right each answer is, 0 to 1; no answer is never right."""
+        pairs = zip(map(plain_answer, texts), self._plain, strict=True)
+        return np.array([soft_accuracy(text, given) if text else 0.0 for text, given in pairs], dtype=np.float64)
 
     def share(self, right: Float[np.ndarray, " B"], kind: str | None = None) -> Estimate:
         """Share of right answers to all questions, or to those of one kind; those of a picture are drawn together."""

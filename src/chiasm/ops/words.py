@@ -11,7 +11,8 @@ Differs: all punctuation and all signs go, where the other keeps "$", "&" and "%
 Paper: Antol et al., 2015, "VQA: Visual Question Answering" (arXiv 1505.00468), section 3; the steps are those that
     visualqa.org/evaluation.html lists.
 Differs: an apostrophe is put back only into contractions that are hardly another word without it ("dont", not
-    "its"); answers are brought to this form whether or not the annotators agree.
+    "its"); answers are brought to this form whether or not the annotators agree; one of which nothing would be left
+    ("A") stays, where the other makes it equal to no answer at all.
 """
 
 from __future__ import annotations
@@ -85,8 +86,10 @@ def plain_answer(text: str) -> str:
     """An answer in the form in which two that say the same are equal.
 
     Lower case; commas within numbers, full stops that are no decimal points and articles go; all other punctuation but
-    apostrophes and colons becomes a blank; numbers up to ten are digits; contractions have their apostrophe.
+    apostrophes and colons becomes a blank; numbers up to ten are digits; contractions have their apostrophe. An
+    answer of which nothing would be left ("A", "?") keeps its letters and signs, so that it equals itself alone.
     """
-    text = _STOPS.sub("", _BETWEEN_DIGITS.sub("", text.translate(_APOSTROPHES).lower()))
-    words = (_NUMBERS.get(word, word) for word in _SIGNS.sub(" ", text).split())
-    return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
+    text = text.translate(_APOSTROPHES).lower()
+    bare = _SIGNS.sub(" ", _STOPS.sub("", _BETWEEN_DIGITS.sub("", text)))
+    words = [_CONTRACTIONS.get(word, word) for word in (_NUMBERS.get(word, word) for word in bare.split())]
+    return " ".join(word for word in words if word not in _ARTICLES) or " ".join(words) or " ".join(text.split())

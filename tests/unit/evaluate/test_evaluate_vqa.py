@@ -105,6 +105,13 @@ def test_each_kind_has_its_score_and_its_baseline(texts) -> None:
     assert found.accuracy.low < found.accuracy.value < found.accuracy.high
 
 
+def test_no_answer_is_wrong_even_where_people_say_a_letter() -> None:
+    letter = "Which letter is on the sign?"
+    people = Asked({"a": (QuestionAnswer("", letter, "A"),), "b": (QuestionAnswer("", letter, "A"),)})
+    found = judged(Oracle({("b", letter): "a."}), people, bootstrap=10)
+    assert (found.num_missing, found.accuracy.value, found.baseline) == (1, 0.5, 1.0)
+
+
 def test_several_people_make_an_answer_as_right_as_they_agree() -> None:
     people = tuple(QuestionAnswer("", COLOUR, answer) for answer in ["red"] * 2 + ["blue"] * 8)
     found = judged(Oracle({("a", COLOUR): "red"}), Asked({"a": people}), bootstrap=10)

@@ -7,6 +7,9 @@ import pytest
 from chiasm.ops.words import caption_words, plain_answer
 
 
+NOTHING = [("A", ""), ("A", "?"), ("The", "a"), ("?", ""), ("\U0001f600", "")]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -37,12 +40,13 @@ def test_captions_become_words(text: str, words: str) -> None:
         ("Yes.", "yes"),
         ("an  umbrella", "umbrella"),
         ("U.S.", "us"),
+        ("A", "a."),
     ],
 )
 def test_answers_that_say_the_same_are_equal(one: str, other: str) -> None:
     assert plain_answer(one) == plain_answer(other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("1.5", "15"), ("10:30", "1030"), ("its", "it's"), ("theatre", "atre")])
+@pytest.mark.parametrize(("one", "other"), [("1.5", "15"), ("10:30", "1030"), ("its", "it's"), ("theatre", "atre"), *NOTHING])
 def test_answers_that_differ_stay_apart(one: str, other: str) -> None:
     assert plain_answer(one) != plain_answer(other)
