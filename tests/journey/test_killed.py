@@ -127,9 +127,9 @@ def test_pictures_that_vanish_while_a_run_rests_are_listed_when_it_goes_on(train
     assert {entry["key"] for entry in listed} == {"blue/00.png", "blue/01.png", "blue/02.png"}
     assert {entry["reason"] for entry in listed} == {"the file is empty"}
     # Once found, they are counted though a later part of the run met none of them.
-    assert "3 of those met unreadable" in (tmp_path / "run" / "card.md").read_text()
+    assert "3 of those met passed over" in (tmp_path / "run" / "card.md").read_text()
     assert train("--resume", "--steps", 9)[0] == 0
-    assert "3 of those met unreadable" in (tmp_path / "run" / "card.md").read_text()
+    assert "3 of those met passed over" in (tmp_path / "run" / "card.md").read_text()
 
 
 def test_ctrl_c_before_the_first_step_says_so_and_leaves_nothing(train, tmp_path, monkeypatch):

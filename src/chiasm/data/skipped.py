@@ -20,8 +20,8 @@ DEFAULT_MIN_SEEN = 100
 class Skipped:
     """Counts distinct pictures and writes down those that are passed over. May be used from many threads at once.
 
-    Pictures about which nothing is said, where words are learned, are no broken ones: there may be any number of them, as
-    long as there are others.
+    Pictures about which nothing is said, where words are learned, are no broken ones: there may be any number of them,
+    as long as there are others.
 
     Args:
         path: a file to which every distinct broken picture is appended at once as a JSON line `{key, reason}`; what

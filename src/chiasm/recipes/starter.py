@@ -147,7 +147,7 @@ def _kept(report: TrainingReport, data: Source, command: str, judge: Sequence[So
     """The finished model with a card of its own, which tells what it scores."""
     card = Card.now(
         title="A starter: sees, reads and writes",
-        data=f"{data.name}: {len(data)} pictures, {report.skipped} of those met unreadable",
+        data=f"{data.name}: {len(data)} pictures, {report.skipped} of those met passed over",
         command=command,
         seconds=60 * report.minutes,
         settings={"steps": str(report.steps), "trunk parameters": f"{report.trunk_parameters:,}"},
