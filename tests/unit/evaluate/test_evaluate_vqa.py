@@ -109,7 +109,7 @@ def test_no_answer_is_wrong_even_where_people_say_a_letter() -> None:
     letter = "Which letter is on the sign?"
     people = Asked({"a": (QuestionAnswer("", letter, "A"),), "b": (QuestionAnswer("", letter, "A"),)})
     found = judged(Oracle({("b", letter): "a."}), people, bootstrap=10)
-    assert (found.num_missing, found.accuracy.value, found.baseline) == (1, 0.5, 1.0)
+    assert (found.num_missing, found.accuracy.value, found.baseline.value) == (1, 0.5, 1.0)
 
 
 def test_several_people_make_an_answer_as_right_as_they_agree() -> None:

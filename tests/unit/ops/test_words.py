@@ -6,7 +6,6 @@ import pytest
 
 from chiasm.ops.words import caption_words, plain_answer
 
-
 NOTHING = [("A", ""), ("A", "?"), ("The", "a"), ("?", ""), ("\U0001f600", "")]
 
 
@@ -47,6 +46,8 @@ def test_answers_that_say_the_same_are_equal(one: str, other: str) -> None:
     assert plain_answer(one) == plain_answer(other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("1.5", "15"), ("10:30", "1030"), ("its", "it's"), ("theatre", "atre"), *NOTHING])
+@pytest.mark.parametrize(
+    ("one", "other"), [("1.5", "15"), ("10:30", "1030"), ("its", "it's"), ("theatre", "atre"), *NOTHING]
+)
 def test_answers_that_differ_stay_apart(one: str, other: str) -> None:
     assert plain_answer(one) != plain_answer(other)
