@@ -29,8 +29,14 @@ class Phrases(ABC):
         """What stands before a caption."""
 
     @abstractmethod
-    def answer(self, tokenizer: Tokenizer, question: str) -> tuple[int, ...]:
-        """A question, and what stands between it and its answer."""
+    def answer(self, tokenizer: Tokenizer, question: str, most: int | None = None) -> tuple[int, ...]:
+        """A question, and what stands between it and its answer.
+
+        Args:
+            tokenizer: of the vocabulary.
+            question: about a picture.
+            most: tokens that there is room for; words of a longer question are cut, never what stands around them.
+        """
 
     @abstractmethod
     def words(self, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
@@ -46,9 +52,9 @@ class Marked(Phrases):
         """The start mark."""
         return (tokenizer.number(START),)
 
-    def answer(self, tokenizer: Tokenizer, question: str) -> tuple[int, ...]:
+    def answer(self, tokenizer: Tokenizer, question: str, most: int | None = None) -> tuple[int, ...]:
         """The question between its marks."""
-        return (tokenizer.number(START), *self.words(tokenizer, question), tokenizer.number(ANSWER))
+        return _around((tokenizer.number(START),), self.words(tokenizer, question), (tokenizer.number(ANSWER),), most)
 
     def words(self, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
         """The words as they are: no text of a person becomes a mark of ours by chance."""
@@ -65,7 +71,7 @@ class Own(Phrases):
         del tokenizer
         return ()
 
-    def answer(self, tokenizer: Tokenizer, question: str) -> tuple[int, ...]:
+    def answer(self, tokenizer: Tokenizer, question: str, most: int | None = None) -> tuple[int, ...]:
         """No vocabulary says how.
 
         Raises:
@@ -87,15 +93,23 @@ class Spoken(Phrases):
         """The picture, and that a caption follows."""
         return (tokenizer.number(PICTURE_MARK), *tokenizer.numbers("Output:"))
 
-    def answer(self, tokenizer: Tokenizer, question: str) -> tuple[int, ...]:
+    def answer(self, tokenizer: Tokenizer, question: str, most: int | None = None) -> tuple[int, ...]:
         """The picture, the question, and that the answer follows."""
-        asked = (*tokenizer.numbers("Question:"), *self.words(tokenizer, question))
-        return (tokenizer.number(PICTURE_MARK), *asked, *tokenizer.numbers(" Short answer:"))
+        before = (tokenizer.number(PICTURE_MARK), *tokenizer.numbers("Question:"))
+        return _around(before, self.words(tokenizer, question), tokenizer.numbers(" Short answer:"), most)
 
     def words(self, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
         """The words without marks: there is no picture that these could stand for."""
         marks = {tokenizer.number(mark) for mark in (PICTURE_MARK, END_MARK)}
         return tuple(number for number in tokenizer.numbers(text.strip()) if number not in marks)
+
+
+def _around(
+    before: tuple[int, ...], words: tuple[int, ...], after: tuple[int, ...], most: int | None
+) -> tuple[int, ...]:
+    """Words between others; their end is cut where all together are more tokens than there may be."""
+    room = len(words) if most is None else max(0, most - len(before) - len(after))
+    return (*before, *words[:room], *after)
 
 
 MARKED, SPOKEN = Marked(), Spoken()

@@ -39,11 +39,9 @@ class TextMaker:
             WordlessPictureError: the picture has no such text.
         """
         phrases = PHRASES[self.spec.phrases]
-        beginning, rest = _PARTS[self.spec.what](example, self.tokenizer, phrases, draw)
         ends = [] if phrases.end is None else [self.tokenizer.number(phrases.end)]
         room = self.spec.length - len(ends)
-        # A question that leaves no room for its answer is cut, not the answer.
-        beginning = beginning[: max(1, room - len(rest))]
+        beginning, rest = _PARTS[self.spec.what](example, self.tokenizer, phrases, room, draw)
         tokens = [*beginning, *rest][:room] + ends
         # Through NumPy: every operation of PyTorch lets go of the interpreter's lock, which training then holds.
         row, told = texts.tokens[place].numpy(), texts.told[place].numpy()
@@ -56,23 +54,25 @@ class TextMaker:
 _Parts = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def _caption(example: Example, tokenizer: Tokenizer, phrases: Phrases, draw: np.random.Generator) -> _Parts:
+def _caption(example: Example, tokenizer: Tokenizer, phrases: Phrases, room: int, draw: np.random.Generator) -> _Parts:
     """What stands before a caption, and one of them."""
+    del room
     if not example.captions:
         raise WordlessPictureError(example.key, "it has no caption")
     text = example.captions[int(draw.integers(len(example.captions)))]
     return phrases.caption(tokenizer), phrases.words(tokenizer, text)
 
 
-def _answer(example: Example, tokenizer: Tokenizer, phrases: Phrases, draw: np.random.Generator) -> _Parts:
-    """A question, and its answer."""
+def _answer(example: Example, tokenizer: Tokenizer, phrases: Phrases, room: int, draw: np.random.Generator) -> _Parts:
+    """A question, cut where it leaves no room for its answer, and that."""
     if not example.questions:
         raise WordlessPictureError(example.key, "it has no question")
     one = example.questions[int(draw.integers(len(example.questions)))]
-    return phrases.answer(tokenizer, one.question), phrases.words(tokenizer, one.answer)
+    answer = phrases.words(tokenizer, one.answer)
+    return phrases.answer(tokenizer, one.question, room - len(answer)), answer
 
 
-_PARTS: dict[str, Callable[[Example, Tokenizer, Phrases, np.random.Generator], _Parts]] = {
+_PARTS: dict[str, Callable[[Example, Tokenizer, Phrases, int, np.random.Generator], _Parts]] = {
     "caption": _caption,
     "answer": _answer,
 }

@@ -28,12 +28,14 @@ class Draft(NamedTuple):
         beginnings: of the texts, one a picture.
         stops: when a text of this kind ends.
         num_beams: how many beginnings the model's authors keep; 1 for the most probable token each time.
+        room: tokens that the model has places for after the beginnings; None where there are more than any text has.
     """
 
     step: Step
     beginnings: Int64[Tensor, "B Q"]
     stops: Stops
     num_beams: int = 1
+    room: int | None = None
 
 
 class Seeing(ABC, Generic[SeenT]):
@@ -88,6 +90,9 @@ class Writing(Seeing[SeenT]):
             seen: the pictures.
             tokenizer: as `tokenizer` made it.
             beginning: words that every caption goes on from; the model's own way to begin comes before them.
+
+        Raises:
+            InputError: they leave no room for a caption.
         """
 
     @abstractmethod
@@ -98,6 +103,9 @@ class Writing(Seeing[SeenT]):
             seen: the pictures.
             tokenizer: as `tokenizer` made it.
             questions: one a picture, all of as many tokens (`Tokenizer.numbers`).
+
+        Raises:
+            InputError: they leave no room for an answer.
         """
 
 

@@ -19,6 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from chiasm.core.config import Config as BaseConfig
+from chiasm.core.errors import InputError
 from chiasm.core.features import Features
 from chiasm.core.marks import END, MARKS
 from chiasm.data import tokenizer as tokenizers
@@ -112,11 +113,15 @@ class PictureWriting(Writing[Features]):
 
     def _draft(self, seen: Features, beginnings: Sequence[Sequence[int]]) -> Draft:
         tokens = torch.tensor(beginnings, dtype=torch.int64, device=seen.patches.device)
-        # The writer has places for so many; a question that fills them all is cut so that an answer fits.
-        tokens = tokens[:, -max(1, self._writes.context_length - 1) :]
-        room = self._writes.context_length - tokens.shape[1]
+        places = self._writes.context_length
+        room, least = places - tokens.shape[1], min(_LEAST_ROOM, places // 2)
+        if room < least:
+            came = f"one of {tokens.shape[1]} came"
+            raise InputError(f"a question or a beginning of at most {places - least} tokens", came, "shorten it")
         stops = Stops(end=(MARKS.index(END),), max_tokens=room, banned=_UNWRITTEN)
-        return Draft(self._writes.begin(seen), tokens, stops)
+        return Draft(self._writes.begin(seen), tokens, stops, room=room)
 
 
+_LEAST_ROOM = 8
+"""Tokens that are left for what is written, where the writer has twice as many places."""
 _UNWRITTEN = tuple(number for number, mark in enumerate(MARKS) if mark != END)

@@ -183,9 +183,19 @@ class PictureWriter:
         )
 
     def _shares(self, draft: Draft, choices: Sequence[str]) -> list[list[float]]:
-        """Probability of each choice for each question, where one of them is right."""
+        """Probability of each choice for each question, where one of them is right.
+
+        Raises:
+            InputError: one is longer than the question leaves room for.
+        """
         end = draft.stops.end[:1]
         texts = [(*self._tokenizer.numbers(choice), *end) for choice in choices]
+        longest = max(range(len(texts)), key=lambda place: len(texts[place]))
+        if draft.room is not None and len(texts[longest]) > draft.room:
+            came = f"{choices[longest]!r} has {len(texts[longest]) - len(end)}"
+            raise InputError(
+                f"choices of at most {draft.room - len(end)} tokens after this question", came, "shorten it"
+            )
         count = len(draft.beginnings)
         rows = torch.arange(count, device=draft.beginnings.device).repeat_interleave(len(texts))
         sums = log_likelihoods(draft.step, draft.beginnings[rows], texts * count, rows)

@@ -70,6 +70,16 @@ def test_of_an_answer_the_question_is_not_told(vocabulary):
     assert [token for token, is_told in zip(tokens, told, strict=True) if is_told] == [*answer, tokenizer.number(END)]
 
 
+def test_of_a_long_question_words_are_cut_and_no_marks(vocabulary):
+    tokenizer = reader(vocabulary)
+    long = QuestionAnswer("colour", "What colour " * 9, ASKED.answer)
+    tokens, told = made(vocabulary, "answer", 10, Example("k", PICTURE, questions=(long,)))
+    answer = [*tokenizer.numbers(ASKED.answer), tokenizer.number(END)]
+    words = list(tokenizer.numbers(long.question))[: 10 - 2 - len(answer)]
+    assert tokens == [tokenizer.number(START), *words, tokenizer.number(ANSWER), *answer]
+    assert sum(told) == len(answer)
+
+
 @pytest.mark.parametrize("what", ["caption", "answer"])
 def test_long_texts_are_cut_and_end_all_the_same(vocabulary, what):
     tokenizer = reader(vocabulary)

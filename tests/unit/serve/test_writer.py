@@ -142,6 +142,17 @@ def test_of_choices_the_most_probable_one_is_taken(model, vocabulary, source):
         assert found.certainty[pair] == pytest.approx(max(wanted), rel=1e-3)
 
 
+def test_what_leaves_no_room_is_refused(model, vocabulary, source):
+    writer, key = served(model, vocabulary), source.key(0)
+    long = "What colour is the circle? " * 40
+    with pytest.raises(InputError, match="a question or a beginning of at most [0-9]+ tokens"):
+        writer.answer(source, {key: [long]})
+    with pytest.raises(InputError, match="a question or a beginning of at most"):
+        writer.caption(source, beginning=long)
+    with pytest.raises(InputError, match="choices of at most [0-9]+ tokens after this question, but 'What"):
+        writer.answer(source, {key: ["What colour?"]}, ("yes", long))
+
+
 @pytest.mark.usefixtures("in_float32")
 def test_a_picture_is_seen_once_for_all_that_is_asked(model, vocabulary, source, monkeypatch):
     seen = []
