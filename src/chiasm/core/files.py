@@ -34,6 +34,16 @@ def expanded(text: str) -> Path:
         raise InputError("the home folder of somebody", f"there is none for {home}", "write the path in full") from None
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path leads to something; a text too long for a name, such as a list of words, leads nowhere."""
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that replaces it when the block ends well, and vanishes when it does not.

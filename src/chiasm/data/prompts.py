@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated
 
 from chiasm.core.errors import InputError, nearest
-from chiasm.core.files import expanded, read_json, read_text
+from chiasm.core.files import expanded, is_there, read_json, read_text
 
 ClassNames = Annotated[tuple[str, ...], "names of classes"]
 """What pictures may show, in words; in a shell a file or a list (`open_names`)."""
@@ -141,7 +141,7 @@ def open_names(word: str) -> ClassNames:
         InputError: there is no such file, it holds no list of names, or a name comes twice.
     """
     path = expanded(word)
-    is_file = path.exists() or path.suffix in _FILES
+    is_file = is_there(path) or path.suffix in _FILES
     names = _lines(path, "class names") if is_file else tuple(part.strip() for part in word.split(","))
     return check_names(names, word)
 
@@ -177,7 +177,7 @@ def open_templates(word: str) -> Templates:
     if PLACE in word:
         return (word,)
     path = expanded(word)
-    if not path.exists() and path.suffix not in _FILES:
+    if not is_there(path) and path.suffix not in _FILES:
         near = nearest(word, SETS)
         do = f"did you mean {near!r}" if near else "name one of these"
         raise InputError(f"templates ({', '.join(SETS)}, a file or a text with {PLACE})", f"{word!r} came", do)

@@ -175,6 +175,12 @@ def test_home_folders_are_found(tmp_path, monkeypatch):
         files.expanded(" ")
 
 
+def test_a_text_too_long_for_a_name_leads_nowhere(tmp_path):
+    assert files.is_there(tmp_path)
+    assert not files.is_there(tmp_path / "none")
+    assert not files.is_there(tmp_path / ("x" * 300))
+
+
 def test_json_that_is_missing_or_broken(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         files.read_json(tmp_path / "none.json", "a config")

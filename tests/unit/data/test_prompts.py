@@ -38,6 +38,13 @@ def test_names_are_words_or_lines_or_json(tmp_path: Path) -> None:
     assert open_names(str(listed)) == ("cat", "dog")
 
 
+def test_a_long_list_is_no_name_of_a_file() -> None:
+    names = tuple(f"{'very ' * 5}long name {number}" for number in range(12))
+    assert open_names(",".join(names)) == names
+    with pytest.raises(InputError, match="a file or a text with {}"):
+        open_templates("a photo " * 40)
+
+
 def test_templates_are_a_set_a_file_or_a_sentence(tmp_path: Path) -> None:
     assert open_templates("simple") == SETS["simple"]
     assert open_templates("a scan of {}") == ("a scan of {}",)

@@ -69,6 +69,13 @@ def test_paths_beside_the_table_in_images_and_absolute(folder: Path) -> None:
         source.read(3)
 
 
+def test_a_name_too_long_for_a_file_is_one_broken_picture(folder: Path) -> None:
+    source = open_source(_written(folder, f"image\n{'x' * 300}.png\nc.png\n"))
+    with pytest.raises(BrokenPictureError, match="File name too long"):
+        source.read(0)
+    assert _grey(source, 1) == 2
+
+
 def test_classes_are_sorted_as_what_they_are(folder: Path) -> None:
     words = open_source(_written(folder, "path,label\na.png,dog\nb.png,cat\nimages/c.png,\nd.png,dog\n"))
     assert words.classes == ("cat", "dog")

@@ -17,6 +17,7 @@ from typing import Any
 
 from chiasm.core.errors import InputError
 from chiasm.core.example import QuestionAnswer, Source
+from chiasm.core.files import is_there
 from chiasm.data.sources._columns import (
     ANSWER_NAMES,
     CAPTION_NAMES,
@@ -145,8 +146,8 @@ def _text(value: Any) -> str:
 
 def _locator(folder: Path) -> Callable[[str], Path]:
     def locate(key: str) -> Path:
-        beside = folder / key
-        return beside if beside.exists() or not (folder / "images" / key).exists() else folder / "images" / key
+        beside, inside = folder / key, folder / "images" / key
+        return inside if is_there(inside) and not is_there(beside) else beside
 
     return locate
 
