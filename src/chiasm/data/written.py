@@ -170,7 +170,8 @@ def _values(path: Path, what: str) -> list[Any]:
             raise InputError(f"a list of {what} in {path}", "it holds something else", "write one object for each")
         return values
     found = []
-    for number, line in enumerate(read_text(path, what).removeprefix("\ufeff").splitlines(), start=1):
+    # Strings of JSON may hold other ends of lines, at which `splitlines` would cut them.
+    for number, line in enumerate(read_text(path, what).removeprefix("\ufeff").split("\n"), start=1):
         if not line.strip():
             continue
         try:

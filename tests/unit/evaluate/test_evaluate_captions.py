@@ -190,6 +190,14 @@ def test_captions_come_from_a_file_as_well(exact, tmp_path) -> None:
     assert again.scores == model.scores
 
 
+def test_a_text_may_hold_ends_of_lines_that_are_none_in_json(exact, tmp_path) -> None:
+    file = tmp_path / "captions.jsonl"
+    texts = {key: f"{text}\u2028and\x85more" for key, text in exact.items()}
+    lines = [json.dumps({"key": key, "text": text}, ensure_ascii=False) for key, text in texts.items()]
+    file.write_bytes("\r\n".join([*lines, ""]).encode())
+    assert WrittenCaptions(file).caption(Captioned(TRUTH)).texts == texts
+
+
 def test_several_models_on_several_data_sets_with_a_gap_for_each_that_does_not_fit(exact, tmp_path) -> None:
     photos, mute = Captioned(TRUTH), Captioned({"x": (), "y": ()}, "mute")
     other = Captioned({"a": ("a cat",), "b": ("children in the snow",), "e": ("a man",)}, "other")
