@@ -43,6 +43,14 @@ def test_rows_of_one_picture_are_merged_in_order(folder: Path) -> None:
     assert source.label(0) is None
 
 
+def test_captions_and_answers_in_several_columns_of_one_name(folder: Path) -> None:
+    text = "path,caption,Caption ,question,answer,answer,,\na.png,one,two,What?,a cat,cat,,\nb.png,,three,,,,,\n"
+    source = open_source(_written(folder, text))
+    assert source.read(0).captions == ("one", "two")
+    assert source.read(0).questions == (QuestionAnswer("", "What?", "a cat"), QuestionAnswer("", "What?", "cat"))
+    assert source.read(1).captions == ("three",)
+
+
 def test_questions_with_one_answer_or_several(folder: Path) -> None:
     text = (
         "file,question,answer,kind\na.png,What is it?,a cat,shape\nb.png,,,\na.png,How many?,2,\na.png,Where?,,where\n"
@@ -128,6 +136,8 @@ _BAD = {
     "a row without a path": ("file,label\na.png,x\n,y\n", "row 2 has none as file"),
     "two labels": ("file,label\na.png,x\na.png,y\n", "a.png has 'x' and 'y'"),
     "a short row": ("file,label\na.png\n", "row 1 has 1"),
+    "two columns of labels": ("file,label,Label\na.png,x,y\n", "one column label in"),
+    "two columns of paths": ("file,file\na.png,b.png\n", "there are 2; rename or remove the others"),
     "an open quote": ('file,label\n"a.png,x\n', "cannot be read"),
 }
 

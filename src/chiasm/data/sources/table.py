@@ -4,7 +4,7 @@ The columns are found by their names, in any case: paths in `path`, `file`, `fil
 `caption`, `captions`, `text` ...; questions in `question` with their answers in `answer` or `answers` and, if it likes,
 what they are about in `kind`; labels in `label`, `class` ...; splits in `split`. Rows that name the same picture are
 merged: their captions and questions are collected in order, which is how caption data sets (Flickr8k, COCO) are usually
-written.
+written. In CSV and TSV several columns may have one name where it is that of captions or answers.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ PATH_COLUMNS = (
 )
 SPLIT_COLUMNS = ("split", "subset", "partition")
 _TOLD = (CAPTION_NAMES, LABEL_NAMES, SPLIT_COLUMNS, QUESTION_NAMES, ANSWER_NAMES, KIND_NAMES)
+_KNOWN = frozenset(name for names in (PATH_COLUMNS, *_TOLD) for name in names)
+_ONCE = _KNOWN - {*CAPTION_NAMES, *ANSWER_NAMES}
 
 Columns = dict[str, list[Any]]
 
@@ -140,6 +142,11 @@ def _agreed(path: Path, key: str, before: str | None, now: str | None) -> str | 
     return now if before is None else before
 
 
+def _plain(name: str) -> str:
+    """A column's name without what makes no difference."""
+    return name.strip().lower()
+
+
 def _text(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
@@ -176,27 +183,32 @@ def _read_delimited(path: Path, delimiter: str) -> Columns:
         raise InputError(
             f"a table in UTF-8 at {path}", f"it cannot be read ({error})", "repair or convert it"
         ) from None
-    columns: Columns = {name: [] for name in header}
     for number, row in enumerate(rows, start=1):
-        if not row:
-            continue
-        if len(row) != len(header):
+        if row and len(row) != len(header):
             raise InputError(
                 f"{len(header)} values in every row of {path}", f"row {number} has {len(row)}", "correct the row"
             )
-        for name, value in zip(header, row, strict=True):
-            columns[name].append(value)
-    return columns
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(header):
+        places.setdefault(_plain(name), []).append(place)
+    for name, several in places.items():
+        if name in _ONCE and len(several) > 1:
+            raise InputError(f"one column {name} in {path}", f"there are {len(several)}", "rename or remove the others")
+    return {header[several[0]]: [_values(row, several) for row in rows if row] for several in places.values()}
+
+
+def _values(row: list[str], places: list[int]) -> str | list[str]:
+    """What a row has in a column, or in all columns of one name."""
+    return row[places[0]] if len(places) == 1 else [row[place] for place in places]
 
 
 def _read_parquet(path: Path) -> Columns:
     import pyarrow
     import pyarrow.parquet
 
-    wanted = {name for names in (PATH_COLUMNS, *_TOLD) for name in names}
     try:
         names = pyarrow.parquet.read_schema(path).names
-        content = pyarrow.parquet.read_table(path, columns=[name for name in names if name.strip().lower() in wanted])
+        content = pyarrow.parquet.read_table(path, columns=[name for name in names if _plain(name) in _KNOWN])
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"a Parquet table at {path}", f"it cannot be read ({error})", "write it again") from None
     # Columns of no interest are named, for the message that lists them, but not read.
