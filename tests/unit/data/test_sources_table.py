@@ -111,6 +111,13 @@ def test_spreadsheet_habits(folder: Path) -> None:
     assert source.classes == ("x", "y")
 
 
+def test_a_column_without_a_name_says_nothing(folder: Path) -> None:
+    """Pandas writes one with the numbers of the rows."""
+    source = open_source(_written(folder, ",path\n0,a.png\n1,b.png\n"))
+    assert source.classes == ()
+    assert source.read(0).captions == ()
+
+
 def test_split_column(folder: Path) -> None:
     where = _written(folder, "file,split,class\na.png,train,z\nb.png,val,y\nimages/c.png,train,y\nimages/d.png,dev,y\n")
     train = open_source(where)

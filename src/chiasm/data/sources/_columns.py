@@ -57,7 +57,8 @@ def questions_in(question: Any, answers: Any, kind: Any) -> tuple[QuestionAnswer
 
 
 def _first(fields: Mapping[str, Any], names: Iterable[str]) -> Any:
-    return fields.get(first_of(names, fields) or "")
+    found = first_of(names, fields)
+    return None if found is None else fields[found]
 
 
 def _listed(value: Any) -> list[Any]:

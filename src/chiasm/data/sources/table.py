@@ -112,7 +112,8 @@ def _rows(path: Path, columns: Columns, split: str | None) -> dict[str, _Row]:
         )
     keys = columns[path_column]
     nothing = [None] * len(keys)
-    told = [columns.get(first_of(names, columns) or "", nothing) for names in _TOLD]
+    found = [first_of(names, columns) for names in _TOLD]
+    told = [nothing if name is None else columns[name] for name in found]
     rows: dict[str, _Row] = {}
     for number, (key, caption, label, part, *asked) in enumerate(zip(keys, *told, strict=True), start=1):
         if split is not None and _text(part) != split:
