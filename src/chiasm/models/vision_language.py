@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -31,6 +32,8 @@ from chiasm.models._writing import Draft, Writing
 from chiasm.models.encoder import PictureModel
 from chiasm.ops.writing import Stops
 
+_TASKS = {"caption": ("caption", "describe"), "answer": ("ask",)}
+
 
 class Config(BaseConfig):
     """What the model is made of.
@@ -39,12 +42,14 @@ class Config(BaseConfig):
         image: pictures to vectors.
         text: texts to vectors of the same width.
         writer: pictures' tokens to texts.
+        learned: what it learned to write.
         logit_scale: what the logarithm of the scale of the cosines begins at.
     """
 
     image: encoder.Config
     text: text_encoder.Config
     writer: writers.Config
+    learned: tuple[Literal["caption", "answer"], ...] = Field(default=("caption", "answer"), min_length=1)
     logit_scale: float = Field(default=math.log(1 / 0.07))
 
     def build(self) -> VisionLanguage:
@@ -55,12 +60,12 @@ class Config(BaseConfig):
 class VisionLanguage(PictureModel):
     """Pictures and texts to vectors, pictures to texts."""
 
-    tasks = (*dual_encoder.DualEncoder.tasks, "caption", "describe", "ask")
     reads_text = True
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
+        self.tasks = (*dual_encoder.DualEncoder.tasks, *(task for one in config.learned for task in _TASKS[one]))
         both = dual_encoder.Config(image=config.image, text=config.text, logit_scale=config.logit_scale)
         self.both = both.build()
         self.writer = config.writer.build(self.both.image_encoder.trunk.embed_dim)
@@ -75,7 +80,7 @@ class VisionLanguage(PictureModel):
 
     @property
     def writing(self) -> PictureWriting:
-        return PictureWriting(self.encoder, self.writer)
+        return PictureWriting(self.encoder, self.writer, self.config.learned)
 
 
 class PictureWriting(Writing[Features]):
@@ -84,12 +89,13 @@ class PictureWriting(Writing[Features]):
     Args:
         pictures: what sees.
         writes: what writes.
+        learned: what it learned to write.
     """
 
-    answers = True
     gives_vectors = True
 
-    def __init__(self, pictures: encoder.Encoder, writes: writers.Writer) -> None:
+    def __init__(self, pictures: encoder.Encoder, writes: writers.Writer, learned: Sequence[str]) -> None:
+        self.captions, self.answers = "caption" in learned, "answer" in learned
         self._pictures = pictures
         self._writes = writes
 

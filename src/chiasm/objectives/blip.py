@@ -43,14 +43,14 @@ class Config(Captioned):
         text: what reads and writes; as many tokens as the recipe's vocabulary has.
         temperature: what cosines are divided by at first; it is learned.
         max_scale: cosines are never multiplied by more.
-        match_weight: of the loss of pairs; 0 to form none.
+        match_weight: of the loss of pairs.
         smoothing: share of the probability of the next token that is wanted for all tokens alike.
     """
 
     text: SmallMed = SmallMed()
     temperature: float = Field(default=0.07, gt=0)
     max_scale: float = Field(default=100.0, gt=1)
-    match_weight: float = Field(default=1.0, ge=0)
+    match_weight: float = Field(default=1.0, gt=0)
     smoothing: float = Field(default=0.1, ge=0, lt=1)
 
     @property

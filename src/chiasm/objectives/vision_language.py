@@ -7,6 +7,8 @@ Differs: see `models.vision_language`; the two encoders as in `objectives._contr
 
 from __future__ import annotations
 
+from typing import Literal
+
 from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -48,6 +50,13 @@ class Config(Contrastive):
     def reading(self, vocab_size: int) -> Contrastive:
         writes = self.writer.model_copy(update={"vocab_size": vocab_size})
         return super().reading(vocab_size).model_copy(update={"writer": writes})
+
+    @property
+    def learned(self) -> tuple[Literal["caption", "answer"], ...]:
+        """What is learned to be written."""
+        if not self.answer_weight:
+            return ("caption",)
+        return ("caption", "answer") if self.caption_weight else ("answer",)
 
     @property
     def reading_by(self) -> ByEndToken:

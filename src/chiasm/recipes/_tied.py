@@ -125,6 +125,7 @@ def writing_model(pictures: encoder.Encoder, learned: Objective) -> vision_langu
         image=pictures.config.model_copy(update={"projection": both.settings.embed_dim}),
         text=_reader(both),
         writer=both.settings.writer,
+        learned=both.settings.learned,
         logit_scale=state["logit_scale"].item(),
     ).build()
     fill(model.both, pictures, state)
