@@ -9,6 +9,7 @@ from typing import Unpack
 import numpy as np
 from jaxtyping import Float
 
+from chiasm.core.errors import InputError
 from chiasm.core.example import Splits
 from chiasm.core.predictors import Encoder
 from chiasm.core.tables import Value
@@ -66,17 +67,19 @@ def build(
         options: of every evaluation.
 
     Raises:
-        InputError: no data set has classes in both splits, or the place cannot be written.
+        InputError: no data set has classes in both splits, the place cannot be written, or two models or data sets
+            would have the same files.
         TooManyBrokenError: more of the pictures are broken than is tolerated.
     """
     plan = Plan(**options)
+    _check_apart(models, data, out)
 
     def judge(model: Encoder, splits: Splits) -> list[BuiltResult]:
         vectors = embed_splits(model, splits)
         classes = _class_vectors(model, vectors.classes, PLAIN if templates is None else templates)
         files = []
         for split, own in (("train", vectors.train), ("validation", vectors.test)):
-            files.append(vectors_path(out, _name(splits), model.name, split))
+            files.append(_place(out, splits, model, split))
             write_vectors(files[-1], StoredVectors(own.vectors, classes, own.labels))
         return [
             BuiltResult(
@@ -93,6 +96,26 @@ def build(
 
     found = grid(Evaluation[BuiltResult], "build", map(plan.remembered, models), data, name_of_test, judge)
     return plan.finished(found, lambda pages: pages.plain)
+
+
+def _place(out: Path, splits: Splits, model: Encoder, split: str) -> Path:
+    return vectors_path(out, _name(splits), model.name, split)
+
+
+def _check_apart(models: Sequence[Encoder], data: Sequence[Splits], out: Path) -> None:
+    """Refuse models or data sets whose files would replace each other, before anything is encoded.
+
+    Raises:
+        InputError: two of them would.
+    """
+    pairs: dict[Path, str] = {}
+    for model in models:
+        for splits in data:
+            path, pair = _place(out, splits, model, "train"), f"{model.name} on {splits.test.name}"
+            other = pairs.setdefault(path, pair)
+            if other is not pair:
+                came = f"{other} and {pair} would both write {path}"
+                raise InputError("files of its own for each model and data set", came, "give each an --out of its own")
 
 
 def _class_vectors(model: Encoder, classes: tuple[str, ...], templates: Templates) -> Float[np.ndarray, "K D"]:

@@ -94,6 +94,24 @@ def test_folders_of_splits_and_drawn_splits_name_the_data(mean_colour, coloured,
     assert [one.files[0].parent.name for one in found.results] == ["photos", "leaves"]
 
 
+def test_files_that_would_replace_each_other_are_refused_before_anything_is_encoded(
+    mean_colour, coloured, tmp_path
+) -> None:
+    def split(folder: str) -> Splits:
+        return Splits(coloured(f"{folder}/train", 4, 0), coloured(f"{folder}/val", 3, 1))
+
+    data = [split("a/leaves"), split("b/leaves")]
+    with pytest.raises(
+        InputError, match=r"colour on a/leaves/val and colour on b/leaves/val would both write .*leaves"
+    ):
+        build([mean_colour()], data=data, out=tmp_path / "tti")
+    with pytest.raises(InputError, match="my/model on a/leaves/val and my-model on a/leaves/val would both write"):
+        build([mean_colour("my/model"), mean_colour("my-model")], data=data[:1], out=tmp_path / "tti")
+    assert not (tmp_path / "tti").exists()
+    for one, name in zip(data, ("a", "b"), strict=True):
+        build([mean_colour()], data=[one], out=tmp_path / "tti" / name)
+
+
 def test_what_another_tool_made_is_judged(foreign) -> None:
     found = stored(foreign, bootstrap=50)
     accuracy = {(one.model, one.by): one.scores.accuracy.value for one in found.results}
