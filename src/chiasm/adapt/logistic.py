@@ -9,6 +9,7 @@ Differs: the penalty is chosen by stratified cross-validation on the shots thems
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -31,7 +32,9 @@ class Config(BaseConfig):
         seed: deals the examples over the folds.
     """
 
-    inverse_penalties: tuple[float, ...] = Field(default=(0.1, 1.0, 10.0, 100.0, 1000.0), min_length=1)
+    inverse_penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(0.1, 1.0, 10.0, 100.0, 1000.0), min_length=1
+    )
     default_inverse_penalty: float = Field(default=10.0, gt=0)
     min_shots: int = Field(default=4, ge=2)
     max_folds: int = Field(default=5, ge=2)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -37,8 +38,8 @@ class Config(BaseConfig):
 
     alpha: float = Field(default=1.0, ge=0)
     beta: float = Field(default=5.5, gt=0)
-    alphas: tuple[float, ...] = Field(default=(0.0, 0.5, 1.0, 2.0, 4.0, 8.0), min_length=1)
-    betas: tuple[float, ...] = Field(default=(1.0, 2.5, 5.5, 10.0, 20.0), min_length=1)
+    alphas: tuple[Annotated[float, Field(ge=0)], ...] = Field(default=(0.0, 0.5, 1.0, 2.0, 4.0, 8.0), min_length=1)
+    betas: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(1.0, 2.5, 5.5, 10.0, 20.0), min_length=1)
     min_shots: int = Field(default=4, ge=2)
 
     def build(self) -> TipAdapter:

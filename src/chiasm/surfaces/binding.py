@@ -269,12 +269,22 @@ def _open_splits(word: str) -> Splits:
 def _open_learner(word: str) -> AnyLearner:
     name, question, query = word.partition("?")
     try:
-        settings = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(question)))
+        settings = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(question))
     except ValueError:
         raise InputError(
             "settings as name=value", f"{query!r} came in {word}", "write for example coop?epochs=20"
         ) from None
-    return Registry("chiasm.adapt", "learner").config(name).parse(settings, f"the learner {name}").build()
+    kind = Registry("chiasm.adapt", "learner").config(name)
+    return kind.parse(_with_lists(kind, settings), f"the learner {name}").build()
+
+
+def _with_lists(kind: type[Config], settings: Sequence[tuple[str, str]]) -> dict[str, str | list[str]]:
+    """Settings by their names; a list is what stands between commas, or behind the same name several times."""
+    found: dict[str, str | list[str]] = dict(settings)
+    for name, field in kind.model_fields.items():
+        if name in found and typing.get_origin(field.annotation) is tuple:
+            found[name] = [part for key, value in settings if key == name for part in value.split(",")]
+    return found
 
 
 def _open_store(word: str) -> VectorStore:

@@ -116,7 +116,7 @@ def classify(
             where the name goes.
         learner: how to learn from the examples: `logistic`, `centroid`; with names of the classes, which are those of
             the examples unless labels came, `tip-adapter`, `tip-adapter-f`, `coop`. Settings stand behind a question
-            mark (`coop?epochs=20&words=a photo of a`).
+            mark (`coop?epochs=20&words=a photo of a`), a list between commas (`logistic?inverse_penalties=1,10`).
         shots: how many examples of each class to use, drawn by `seed`; all when not given.
         top: tell so many of the most probable classes of each picture, and how often the right one is among them.
         seed: draws the shots and the resampled pictures of the interval.

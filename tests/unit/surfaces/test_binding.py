@@ -24,7 +24,7 @@ from chiasm.engine.events import Listener, ProbeEvent, StepEvent
 from chiasm.engine.settings import Settings
 from chiasm.evaluate.captions import captions
 from chiasm.evaluate.vqa import vqa
-from chiasm.surfaces.binding import bind, takes
+from chiasm.surfaces.binding import OPENERS, bind, takes
 from chiasm.surfaces.progress import LiveProgress
 from chiasm.surfaces.show import SHOWN_ROWS, show
 
@@ -107,6 +107,19 @@ def test_settings_of_a_learner_stand_behind_its_name(tmp_path):
         bound(str(folder), tmp_path, "centroid?temprature=0.5")
     with pytest.raises(InputError, match="settings as name=value, but 'temperature' came"):
         bound(str(folder), tmp_path, "centroid?temperature")
+
+
+@pytest.mark.parametrize("given", ["inverse_penalties=1,10", "inverse_penalties=1&max_folds=3&inverse_penalties=10"])
+def test_a_list_stands_between_commas_or_behind_its_name_again(tmp_path, given):
+    folder = draw_pictures(tmp_path / "pictures", 5)
+    bound = bind(a_task, {Sequence[Listener]: ()})
+    assert bound(str(folder), tmp_path, f"logistic?{given}")[1].config.inverse_penalties == (1, 10)
+
+
+@pytest.mark.parametrize("given", ["logistic?inverse_penalties=1,0", "tip-adapter?alphas=-1", "tip-adapter?betas=1,"])
+def test_what_cannot_be_in_a_list_of_settings_is_told(given):
+    with pytest.raises(InputError, match=r"a valid '(inverse_penalties.1|alphas.0|betas.1)' in the learner"):
+        OPENERS[Learner].open(given)
 
 
 def test_what_neither_captions_nor_answers_is_told(tmp_path):
