@@ -57,7 +57,7 @@ class Marked(Phrases):
         return _around((tokenizer.number(START),), self.words(tokenizer, question), (tokenizer.number(ANSWER),), most)
 
     def words(self, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
-        """The words as they are: no text of a person becomes a mark of ours by chance."""
+        """The words as they are: to a tokenizer of our own vocabularies marks in a text are letters."""
         return tokenizer.numbers(text)
 
 

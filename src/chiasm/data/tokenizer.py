@@ -17,6 +17,7 @@ from torch import Tensor
 
 from chiasm.core.config import Config as BaseConfig
 from chiasm.core.errors import InputError
+from chiasm.core.marks import MARKS
 from chiasm.data._cleaning import STEPS, Step
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 class Tokenizer:
     """Texts in, rows of tokens of one length out.
+
+    What a person writes never becomes a mark of our own vocabularies; in those of public models, and where a model adds
+    tokens of its own (`with_tokens`), a text may hold marks.
 
     Args:
         vocabulary: JSON text of a tokenizer.
@@ -115,10 +119,14 @@ def _read(vocabulary: str) -> Vocabulary:
     from tokenizers import Tokenizer as Vocabulary
 
     try:
-        return Vocabulary.from_str(vocabulary)
+        found = Vocabulary.from_str(vocabulary)
     except Exception as error:
         # The library raises nothing more special.
         raise InputError("a tokenizer in JSON", f"it cannot be read ({error})", "copy it again") from None
+    # Public models read marks in a text as such; in ours they are letters. JSON does not keep which.
+    special = {token.content for token in found.get_added_tokens_decoder().values() if token.special}
+    found.encode_special_tokens = special == set(MARKS)
+    return found
 
 
 class Config(BaseConfig):

@@ -46,6 +46,28 @@ def test_any_text_is_read_and_written_again(vocabulary):
     assert [tokenizer.number(mark) for mark in MARKS] == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_mark_in_a_text_is_letters(vocabulary, mark):
+    tokenizer, text = reader(vocabulary), f"a red {mark} circle{mark}"
+    for tokens in (tokenizer([text])[0].tolist(), tokenizer.whole(text)):
+        end = list(tokens).index(tokenizer.number(END))
+        assert tuple(tokens[1:end]) == tokenizer.numbers(text)
+        assert set(tokens[end + 1 :]) <= {tokenizer.number(PADDING)}
+    assert min(tokenizer.numbers(text)) >= len(MARKS)
+    assert tokenizer.words(tokenizer.numbers(text)) == text.lower()
+    asked = QuestionAnswer("colour", f"What {mark}?", f"dark {mark}")
+    tokens, told = made(vocabulary, "answer", 64, Example("k", PICTURE, questions=(asked,)))
+    assert [token for token in tokens if token < len(MARKS) and token != tokenizer.number(PADDING)] == [
+        tokenizer.number(one) for one in (START, ANSWER, END)
+    ]
+    assert sum(told) == len(tokenizer.numbers(asked.answer)) + 1
+
+
+def test_a_token_that_a_model_adds_is_read_in_a_text(vocabulary):
+    tokenizer = reader(tokenizers.with_tokens(vocabulary, ["<image>"]))
+    assert tokenizer.number("<image>") in tokenizer.numbers("<image>a red circle")
+
+
 def test_a_vocabulary_is_the_same_for_the_same_texts_and_never_larger_than_asked(vocabulary):
     assert learn_vocabulary([*CAPTIONS, ASKED.question, ASKED.answer] * 3, 400) == vocabulary
     assert reader(learn_vocabulary(CAPTIONS * 9, 280)).vocab_size <= 280
