@@ -44,7 +44,7 @@ class Known:
             vector at its own length.
         independent: True where each class is judged on its own, so that probabilities need not sum to 1.
         num_examples: pictures learnt from, by class; empty without examples.
-        learnt: keys of those pictures.
+        learnt: those pictures, unreadable ones included; None without examples.
         skipped: those that could not be read, and why.
         vectors: of length 1, what the classes' names mean to the model; None where it was not asked for names.
     """
@@ -55,7 +55,7 @@ class Known:
     gradients: Gradients
     independent: bool = False
     num_examples: dict[str, int] = field(default_factory=dict)
-    learnt: frozenset[str] = frozenset()
+    learnt: Source | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     vectors: Float[np.ndarray, "K D"] | None = None
 
@@ -90,7 +90,8 @@ def from_examples(model: Encoder, examples: Source, learner: AnyLearner | None, 
         raise InputError("a learner for the examples", "none came", "pass one of chiasm.adapt, logistic for instance")
     if not isinstance(learner, Learner):
         raise InputError("a learner that needs no names", "this one reads them", "take logistic or centroid")
-    known = model.embed(_draw(examples, shots, seed))
+    drawn = _draw(examples, shots, seed)
+    known = model.embed(drawn)
     counts = _count(known.labels, examples, "a readable example")
     classifier = learner.fit(known.vectors, known.labels, len(examples.classes))
     return Known(
@@ -98,7 +99,7 @@ def from_examples(model: Encoder, examples: Source, learner: AnyLearner | None, 
         examples.classes,
         *_of_units(classifier),
         num_examples=dict(zip(examples.classes, counts.tolist(), strict=True)),
-        learnt=frozenset(known.keys),
+        learnt=drawn,
         skipped=known.skipped,
     )
 
@@ -153,7 +154,7 @@ def from_both(
         names,
         *_of_units(classifier),
         num_examples=dict(zip(names, counts, strict=True)),
-        learnt=frozenset(known.keys),
+        learnt=drawn,
         skipped=known.skipped,
         vectors=vectors,
     )

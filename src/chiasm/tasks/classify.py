@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from chiasm.core.errors import InputError
+from chiasm.core.errors import BrokenPictureError, InputError
 from chiasm.core.estimates import Estimate
 from chiasm.core.example import Source
 from chiasm.core.predictors import AnyLearner, Embeddings, Encoder, NamedLearner, Record
+from chiasm.data.processors import num_processors
 from chiasm.data.prompts import PLAIN, ClassNames, Templates
 from chiasm.ops.bootstrap import bootstrap_mean
 from chiasm.ops.labels import match_names, relabel
@@ -62,8 +64,8 @@ class Classified(Record):
         num_examples: examples learnt from, by class; empty without examples.
         num_predicted: how many pictures got each class, the most frequent first.
         accuracy: share of right answers with its interval, where `data` has no other classes than were asked about
-            (case, blanks and underscores in names do not count); pictures that were examples themselves do not count.
-            None where nothing is known or left to count.
+            (case, blanks and underscores in names do not count); pictures that were examples themselves, wherever they
+            lie, do not count. None where nothing is known or left to count.
         top_accuracy: share of pictures whose class is among the `top` most probable ones; None when not asked for.
         num_scored: pictures that the accuracy is over.
         predictions: one for each picture; none when they were written to `out`.
@@ -136,8 +138,9 @@ def classify(
     known = _known(model, data, labels, examples, templates, learner, shots, seed)
     asked = model.embed(data)
     answers = _answers(asked, known)
-    is_new = np.array([key not in known.learnt for key in asked.keys], dtype=bool)
-    is_scored = answers.is_known & (is_new | (examples is None or examples.name != data.name))
+    is_scored = answers.is_known
+    if known.learnt is not None:
+        is_scored = is_scored & ~_is_among(known.learnt, data, asked.keys, answers.is_known)
     predictions = _predictions(asked.keys, answers, known.classes, top or 0)
     if out is not None:
         _write(out, predictions)
@@ -228,6 +231,42 @@ def _answers(asked: Embeddings, known: Known) -> _Answers:
         is_right=number[order] == truth[:, None],
         is_known=(truth >= 0) & (set(names) <= set(known.classes)),
     )
+
+
+def _is_among(
+    learnt: Source, data: Source, keys: Sequence[str], is_asked: Bool[np.ndarray, " B"]
+) -> Bool[np.ndarray, " B"]:
+    """Which pictures have the content of one that was learnt from, under whatever name; nothing is decoded.
+
+    Args:
+        learnt: pictures learnt from.
+        data: where the others come from.
+        keys: those that could be read.
+        is_asked: those of which it is to be known; False comes back for the others.
+    """
+    is_among = np.zeros(len(keys), dtype=bool)
+    asked = np.flatnonzero(is_asked)
+    if not len(asked):
+        return is_among
+    places = {data.key(place): place for place in range(len(data))}
+    known = set(_digests(learnt, range(len(learnt)))) - {None}
+    found = _digests(data, [places[keys[row]] for row in asked.tolist()])
+    is_among[asked] = [digest in known for digest in found]
+    return is_among
+
+
+def _digests(source: Source, places: Sequence[int]) -> list[str | None]:
+    """Identity of the content of some pictures, read in threads; None where it cannot be read."""
+
+    def digest(place: int) -> str | None:
+        try:
+            return source.digest(place)
+        except BrokenPictureError:
+            # Told by whoever decodes it.
+            return None
+
+    with ThreadPoolExecutor(num_processors(), thread_name_prefix="digests") as pool:
+        return list(pool.map(digest, places))
 
 
 def _predictions(

@@ -11,7 +11,7 @@ import pytest
 
 from chiasm.core.errors import InputError
 from chiasm.core.estimates import Estimate
-from chiasm.tasks.classify import classify
+from chiasm.tasks.classify import Classified, classify
 
 
 class MeanLearner:
@@ -41,6 +41,10 @@ class MeanLearner:
 @pytest.fixture
 def learner() -> MeanLearner:
     return MeanLearner()
+
+
+def value(record: Classified) -> float | None:
+    return None if record.accuracy is None else record.accuracy.value
 
 
 @pytest.fixture
@@ -109,6 +113,39 @@ def test_what_was_learnt_from_is_not_counted_as_recognised(encoder, folder, colo
     assert (record.num_scored, len(record.predictions)) == (14, 24)
     everything = classify(encoder, folder(colours), examples=folder(colours), learner=learner)
     assert (everything.accuracy, everything.num_scored) == (None, 0)
+
+
+def test_what_was_learnt_from_is_known_by_content_whatever_it_is_called(
+    encoder, folder, colours, paint, learner, tmp_path
+) -> None:
+    renamed = folder(colours)
+    renamed.name = "the same folder, called otherwise"
+    record = classify(encoder, renamed, examples=folder(colours), learner=learner)
+    assert (record.accuracy, record.num_scored) == (None, 0)
+    shutil.copytree(colours, tmp_path / "copies")
+    (tmp_path / "copies/red/00.png").rename(tmp_path / "copies/red/moved.png")
+    # Another picture of a name that was learnt from is a new one.
+    paint("copies/blue/00.png", (9, 9, 250))
+    record = classify(encoder, folder(tmp_path / "copies"), examples=folder(colours), learner=learner)
+    assert (value(record), record.num_scored) == (1, 1)
+
+
+def test_contents_are_compared_only_where_accuracy_is_known(
+    encoder, folder, colours, unknown, learner, monkeypatch
+) -> None:
+    looked: list[str] = []
+    digest = folder.digest
+
+    def counted(self, index: int) -> str:
+        looked.append(self.key(index))
+        return digest(self, index)
+
+    monkeypatch.setattr(folder, "digest", counted)
+    classify(encoder, folder(unknown), examples=folder(colours), learner=learner, shots=2)
+    assert not looked
+    classify(encoder, folder(colours), examples=folder(colours), learner=learner, shots=2)
+    assert len(looked) == 4 + 24
+    assert len(encoder.seen) == 4 + 2 + 4 + 24
 
 
 def test_unlabelled_pictures_among_the_examples_are_left_out(encoder, folder, colours, paint, unknown, learner) -> None:
