@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from chiasm.core.errors import InputError
+from chiasm.core.errors import InputError, TooManyBrokenError
 from chiasm.core.example import Source, Subset
 from chiasm.core.manner import OWN_WAY, Manner
-from chiasm.core.predictors import Captioner, Record
+from chiasm.core.predictors import Captioner, Captions, Record
 from chiasm.ops.words import caption_words
 from chiasm.tasks._places import check_suffix
 from chiasm.tasks._table import ROW_WRITERS, write_rows
@@ -110,11 +110,11 @@ def describe(
     found: list[Description] = []
     skipped: dict[str, str] = {}
     drawn = [Manner(top_p=TOP_P, seed=seed + number) for number in range(draws if sentences > 1 else 0)]
-    for some in _parts(data):
-        first = model.caption(some, manner)
+    for some, first in _captioned(model, data, manner):
         skipped |= dict(first.skipped)
         others = [model.caption(some, way) for way in drawn]
-        for key, text in first.texts.items():
+        for key in map(some.key, range(len(some))):
+            text = first.texts[key]
             more = [Sentence(text=one.texts[key], certainty=one.certainty.get(key)) for one in others]
             chosen = _chosen(Sentence(text=text, certainty=first.certainty.get(key)), more, sentences, least)
             found.append(
@@ -132,10 +132,24 @@ def describe(
     )
 
 
-def _parts(data: Source) -> Iterator[Source]:
-    """The pictures, a few at a time."""
-    for first in range(0, len(data), AT_ONCE):
-        yield Subset(data, range(first, min(first + AT_ONCE, len(data))), data.name)
+def _captioned(model: Captioner, data: Source, manner: Manner) -> Iterator[tuple[Source, Captions]]:
+    """The pictures that can be read, a few at a time, with the caption of each.
+
+    Raises:
+        TooManyBrokenError: more of all pictures are broken than is tolerated.
+    """
+    whole: Captions | None = None
+    for start in range(0, len(data), AT_ONCE):
+        places = range(start, min(start + AT_ONCE, len(data)))
+        found = whole
+        if found is None:
+            try:
+                found = model.caption(Subset(data, places, data.name), manner)
+            except TooManyBrokenError:
+                # Too many of these need not be too many of all.
+                found = whole = model.caption(data, manner)
+        readable = [place for place in places if data.key(place) in found.texts]
+        yield Subset(data, readable, data.name), found
 
 
 def _chosen(first: Sentence, others: Sequence[Sentence], most: int, least: float) -> tuple[Sentence, ...]:

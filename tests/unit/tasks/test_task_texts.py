@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from chiasm.core.errors import InputError
+from chiasm.core.errors import BrokenPictureError, InputError, TooManyBrokenError
 from chiasm.core.example import Example, QuestionAnswer, Source
 from chiasm.core.manner import Manner
 from chiasm.core.predictors import Answers, Captions, Matches
+from chiasm.data.skipped import Skipped
 from chiasm.tasks.ask import ask
 from chiasm.tasks.describe import describe
 from chiasm.tasks.match import match
@@ -90,6 +91,39 @@ def test_many_pictures_are_described_a_few_at_a_time(tmp_path):
     table = pyarrow.parquet.read_table(tmp_path / "texts.parquet").to_pydict()
     assert table["key"][69] == "69.jpg"
     assert table["text"][69].startswith("A dog on a beach.")
+
+
+class Careful(Teller):
+    """The same, but for pictures without a caption, which it cannot read; of few pictures it forgives one in ten."""
+
+    def caption(self, source: Source, manner: Manner | None = None, beginning: str = "") -> Captions:
+        found, skipped = super().caption(source, manner, beginning), Skipped()
+        for index in range(len(source)):
+            key = source.key(index)
+            skipped.seen(key)
+            if not source.read(index).captions:
+                skipped.broken(BrokenPictureError(key, "torn"))
+        skipped.finish()
+        broken = dict(skipped.entries)
+        return Captions(
+            {key: text for key, text in found.texts.items() if key not in broken},
+            skipped.entries,
+            {key: sure for key, sure in found.certainty.items() if key not in broken},
+        )
+
+
+@pytest.mark.parametrize("torn", [[64], [1, *range(64, 70)], range(58, 64)])
+def test_how_many_may_be_broken_is_judged_over_all_pictures(torn):
+    pictures = Album([() if place in torn else ("a dog",) for place in range(max(max(torn) + 1, 65))])
+    found = describe(Careful(), pictures, draws=2)
+    assert found.num_descriptions == len(pictures) - len(torn)
+    assert list(found.skipped) == [f"{place}.jpg" for place in torn]
+    assert {one.text for one in found.descriptions} == {"A dog on a beach. Probably: a brown dog."}
+
+
+def test_too_many_broken_pictures_of_all_are_refused():
+    with pytest.raises(TooManyBrokenError, match="13 of 70 cannot be read"):
+        describe(Careful(), Album([("a dog",) if place > 12 else () for place in range(70)]))
 
 
 @pytest.mark.parametrize("wrong", [{"sentences": 0}, {"draws": -1}, {"least": 1.5}])
