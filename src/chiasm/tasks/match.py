@@ -8,6 +8,7 @@ from pathlib import Path
 from chiasm.core.errors import BrokenPictureError, InputError
 from chiasm.core.example import Source
 from chiasm.core.predictors import Matcher, Record
+from chiasm.data.skipped import Skipped
 from chiasm.tasks._places import check_suffix
 from chiasm.tasks._table import ROW_WRITERS, write_rows
 
@@ -65,7 +66,8 @@ def match(model: Matcher, data: Source, text: Sequence[str] | None = None, out: 
     """
     if out is not None:
         check_suffix(out, tuple(ROW_WRITERS))
-    texts = _captions(data) if text is None else _for_all(data, text)
+    broken = Skipped()
+    texts = _captions(data, broken) if text is None else _for_all(data, text)
     found = model.match(data, texts)
     pairs = {**found.cosines, **found.probabilities}
     matches = [
@@ -82,7 +84,7 @@ def match(model: Matcher, data: Source, text: Sequence[str] | None = None, out: 
         matches=tuple(matches) if out is None else (),
         num_matches=len(matches),
         out=out,
-        skipped=dict(found.skipped),
+        skipped=dict(broken.entries + found.skipped),
     )
 
 
@@ -103,21 +105,28 @@ def _for_all(data: Source, texts: Sequence[str]) -> Mapping[str, Sequence[str]]:
     return {data.key(place): once for place in range(len(data))}
 
 
-def _captions(data: Source) -> Mapping[str, Sequence[str]]:
+def _captions(data: Source, broken: Skipped) -> Mapping[str, Sequence[str]]:
     """The captions of each picture that has any.
 
+    Args:
+        data: the pictures.
+        broken: the ledger of those that cannot be read; without words they are not encoded, which would tell it too.
+
     Raises:
-        InputError: none has.
+        InputError: no picture has captions.
+        TooManyBrokenError: more of the pictures are broken than is tolerated.
     """
     found: dict[str, Sequence[str]] = {}
     for place in range(len(data)):
+        broken.seen(data.key(place))
         try:
             example = data.read(place, 1)
-        except BrokenPictureError:
-            # Told when the pictures are encoded; without words they are not.
-            found[data.key(place)] = ()
-            continue
-        found[example.key] = tuple(dict.fromkeys(example.captions))
+        except BrokenPictureError as error:
+            broken.broken(error)
+            broken.check()
+        else:
+            found[example.key] = tuple(dict.fromkeys(example.captions))
+    broken.finish()
     if not any(found.values()):
         raise InputError("texts, or pictures with captions", f"{data.name} has none", "give some by --text")
     return found

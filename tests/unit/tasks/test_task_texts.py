@@ -153,6 +153,24 @@ def test_own_captions_come_worst_first():
     assert found.matches[0].probability is None
 
 
+class Torn(Album):
+    """Pictures of which those without captions cannot be read."""
+
+    def read(self, index: int, min_side_px: int | None = None) -> Example:
+        if not self._captions[index]:
+            raise BrokenPictureError(self.key(index), "torn")
+        return super().read(index, min_side_px)
+
+
+def test_own_captions_of_pictures_that_cannot_be_read_are_told():
+    found = match(Judge(), Torn([("a dog",)] * 9 + [()]))
+    assert (found.num_matches, found.skipped) == (9, {"9.jpg": "torn"})
+    with pytest.raises(TooManyBrokenError, match="1 of 3 cannot be read"):
+        match(Judge(), Torn([("a dog",), (), ("a cat",)]))
+    with pytest.raises(TooManyBrokenError, match="at least one readable picture"):
+        match(Judge(), Torn([(), ()]))
+
+
 def test_given_texts_are_held_against_every_picture(tmp_path):
     found = match(Judge(), Album([(), ()]), text=["surely", "no"])
     assert [(one.key, one.text) for one in found.matches] == [
