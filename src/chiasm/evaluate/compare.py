@@ -133,17 +133,17 @@ def compare(
     def by_knn(encoder: Encoder, splits: Splits) -> _Answers:
         vectors = embed_splits(encoder, splits)
         answers = knn_votes(vectors, k, temperature).argmax(axis=1)
-        return _Answers.of(vectors.test.keys, answers, vectors.test.labels, vectors.classes)
+        return _Answers.of(vectors.test.keys, answers, vectors.test.labels, vectors.classes, vectors.skipped)
 
     def by_probe(encoder: Encoder, splits: Splits) -> _Answers:
         check_apart(splits)
         vectors = embed_splits(encoder, splits)
         answers = fit_probe(vectors, held_out, plan.seed).fit.probabilities(vectors.test.vectors).argmax(axis=1)
-        return _Answers.of(vectors.test.keys, answers, vectors.test.labels, vectors.classes)
+        return _Answers.of(vectors.test.keys, answers, vectors.test.labels, vectors.classes, vectors.skipped)
 
     def by_words(encoder: Encoder, splits: Splits) -> _Answers:
         found = answers_in_words(encoder, splits.test, labels, PLAIN if templates is None else templates)
-        return _Answers.of(found.keys, found.probabilities.argmax(axis=1), found.truth, found.names)
+        return _Answers.of(found.keys, found.probabilities.argmax(axis=1), found.truth, found.names, found.skipped)
 
     ways: dict[By, Callable[[Encoder, Splits], _Answers]] = {"knn": by_knn, "linear": by_probe, "zeroshot": by_words}
 
@@ -167,10 +167,17 @@ def compare(
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """Class of each picture that was judged and whether it was answered right, by key."""
+    """What one model answered.
+
+    Attributes:
+        truth: class of each picture that was judged, by key.
+        is_right: whether it was answered right.
+        skipped: pictures that could not be read, and why.
+    """
 
     truth: dict[str, str]
     is_right: dict[str, bool]
+    skipped: dict[str, str]
 
     @classmethod
     def of(
@@ -179,9 +186,11 @@ class _Answers:
         answers: Int[np.ndarray, " B"],
         labels: Int[np.ndarray, " B"],
         classes: Sequence[str],
+        skipped: dict[str, str],
     ) -> _Answers:
         names = [classes[int(label)] for label in labels]
-        return cls(dict(zip(keys, names, strict=True)), dict(zip(keys, (answers == labels).tolist(), strict=True)))
+        is_right = dict(zip(keys, (answers == labels).tolist(), strict=True))
+        return cls(dict(zip(keys, names, strict=True)), is_right, skipped)
 
 
 def _contest(
@@ -215,7 +224,7 @@ def _contest(
         better=leader if p_value < _RARE else None,
         num_test=len(shared),
         per_class=_per_class(np.array([ours.truth[key] for key in shared]), right, right_too),
-        skipped={},
+        skipped=ours.skipped | theirs.skipped,
     )
 
 

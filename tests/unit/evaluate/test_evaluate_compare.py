@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chiasm.core.errors import InputError
-from chiasm.core.example import Splits
+from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import Embeddings, Encoder
 from chiasm.evaluate.compare import By, Contest, compare
 from chiasm.evaluate.knn import knn
@@ -79,6 +80,23 @@ def test_only_pictures_that_both_could_read_count(mean_colour, splits) -> None:
     contest = contests(mean_colour(), Choosy(), splits, k=5)["knn"]
     assert contest.num_test == 19
     assert contest.difference.value == 0
+
+
+def test_pictures_that_could_not_be_read_are_told(reading, pictures, splits) -> None:
+    def torn(source: Source, place: int) -> Source:
+        read = [None if index == place else source.read(index).picture for index in range(len(source))]
+        return pictures(source.name, read, [source.label(index) for index in range(len(source))], source.classes)
+
+    class Blind(reading):
+        def embed(self, source):
+            found = super().embed(source)
+            return replace(found, skipped=(*found.skipped, ("seen", "by the other")))
+
+    data = Splits(torn(splits.train, 3), torn(splits.test, 5))
+    found = contests(reading(), Blind(), data, k=5, by=("knn", "linear", "zeroshot"))
+    assert found["knn"].skipped == {"0003": "torn", "0005": "torn", "seen": "by the other"}
+    assert found["linear"].skipped == found["knn"].skipped
+    assert found["zeroshot"].skipped == {"0005": "torn", "seen": "by the other"}
 
 
 def test_bad_input(mean_colour, splits) -> None:
