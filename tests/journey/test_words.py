@@ -122,6 +122,8 @@ def test_names_and_examples_are_learnt_together(shell, clip, pictures, learner):
     assert set(found["num_examples"].values()) == {2}
     assert found["num_scored"] == len(found["predictions"]) - 2 * len(found["num_examples"])
     assert "did you mean 'epochs'" in told(shell(*words, "--learner", "coop?epoch=1"))
+    alone = told(shell("classify", clip, "--data", pictures, "--labels", "red,blue", "--learner", learner))
+    assert "examples to learn from, but a learner came alone" in alone
     assert "did you mean 'tip" in told(shell(*words, "--learner", "tip-adaptor"))
 
 

@@ -48,10 +48,13 @@ class Opener:
     Attributes:
         open: word to part; of several parts, words to parts.
         default: the word that is meant when none is given; None where the parameter must be given.
+        beside: the parameter that an optional part goes with: its default word is meant only where that is given, so
+            that a function can tell a part that came from one that goes without saying.
     """
 
     open: Callable[[Any], Any]
     default: str | None = None
+    beside: str | None = None
 
 
 def bind(function: Callable[..., Any], given: Mapping[Any, Any], words: Sequence[str] = ()) -> Callable[..., Any]:
@@ -94,7 +97,8 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any], words: Sequence
             parameters.append(parameter.replace(annotation=hint | None if missing else hint))
             continue
         openers[name] = _each(opener) if several else opener
-        default = opener.default if opener.default is not None else parameter.default
+        unsaid = opener.default is None or (optional and opener.beside in hints)
+        default = parameter.default if unsaid else opener.default
         kind: Any = Sequence[str] if several else str
         parameters.append(parameter.replace(annotation=kind | None if optional else kind, default=default))
 
@@ -106,9 +110,7 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any], words: Sequence
     def bound(*args: Any, **kwargs: Any) -> Any:
         arguments = typed.bind(*args, **kwargs)
         arguments.apply_defaults()
-        for name, opener in openers.items():
-            word = arguments.arguments[name]
-            arguments.arguments[name] = None if word is None else opener.open(word)
+        arguments.arguments.update(_opened(openers, arguments.arguments))
         for name, usual in settings.items():
             given_here = arguments.arguments[name]
             changes = {field: getattr(given_here, field) for field in given_here.model_fields_set}
@@ -123,6 +125,17 @@ def bind(function: Callable[..., Any], given: Mapping[Any, Any], words: Sequence
     bound.__dict__["__signature__"] = typed
     bound.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return bound
+
+
+def _opened(openers: Mapping[str, Opener], words: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts that words name, by parameter; None where there is no word and none goes without saying."""
+    parts: dict[str, Any] = {}
+    for name, opener in openers.items():
+        word = words[name]
+        if word is None and opener.beside is not None and words.get(opener.beside) is not None:
+            word = opener.default
+        parts[name] = None if word is None else opener.open(word)
+    return parts
 
 
 def takes(function: Callable[..., Any], kind: Any) -> bool:
@@ -301,8 +314,8 @@ OPENERS: dict[Any, Opener] = {
     Judged: Opener(_open_judged),
     Splits: Opener(_open_splits),
     VectorStore: Opener(_open_store, default=AUTO),
-    Learner: Opener(_open_learner, default="logistic"),
-    AnyLearner: Opener(_open_learner, default="logistic"),
+    Learner: Opener(_open_learner, default="logistic", beside="examples"),
+    AnyLearner: Opener(_open_learner, default="logistic", beside="examples"),
     ClassNames: Opener(open_names),
     Templates: Opener(open_templates),
 }

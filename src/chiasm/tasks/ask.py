@@ -14,6 +14,9 @@ from chiasm.data.region import Box, Region
 from chiasm.tasks._places import check_suffix
 from chiasm.tasks._table import ROW_WRITERS, write_rows
 
+SHOTS = 4
+"""Examples that a model is shown unless told otherwise."""
+
 
 class Answer(Record):
     """The answer about one picture.
@@ -62,7 +65,7 @@ def ask(
     question: str,
     choices: ClassNames | None = None,
     examples: Source | None = None,
-    shots: int = 4,
+    shots: int | None = None,
     box: Box | None = None,
     manner: Manner = OWN_WAY,
     out: Path | None = None,
@@ -77,7 +80,7 @@ def ask(
             unless given.
         examples: pictures with questions and answers that the model is shown first, so that it answers alike; for a
             model that learns in this way (Flamingo).
-        shots: how many of them.
+        shots: how many of them; 4 unless given.
         box: ask only about this part of every picture: left, top, right, bottom in pixels.
         manner: how to write a free answer; the model's own way unless told otherwise.
         out: write the answers to this .csv or .parquet file instead of returning them.
@@ -93,7 +96,9 @@ def ask(
         raise InputError("a question", "an empty one came", "ask for example 'How many are there?'")
     if choices is not None and len(choices) < 2:
         raise InputError("two choices or more", f"{len(choices)} came", "add one, or leave choices out")
-    answerer = model if examples is None else _shown(model, examples, shots)
+    if examples is None and shots is not None:
+        raise InputError("examples to show shots of", "shots came alone", "give examples, or leave shots out")
+    answerer = model if examples is None else _shown(model, examples, SHOTS if shots is None else shots)
     pictures = data if box is None else Region(data, box)
     questions = {pictures.key(index): (question,) for index in range(len(pictures))}
     found = answerer.answer(pictures, questions, choices or (), manner)

@@ -116,9 +116,10 @@ def classify(
         templates: sentences around each name, over which the model's answer is averaged: `plain` ("a photo of a {}.",
             meant when none are given), `simple` (7), `imagenet` (80), a file with one per line, or one sentence with {}
             where the name goes.
-        learner: how to learn from the examples: `logistic`, `centroid`; with names of the classes, which are those of
-            the examples unless labels came, `tip-adapter`, `tip-adapter-f`, `coop`. Settings stand behind a question
-            mark (`coop?epochs=20&words=a photo of a`), a list between commas (`logistic?inverse_penalties=1,10`).
+        learner: how to learn from the examples: `logistic` (in a shell meant when none is given), `centroid`; with
+            names of the classes, which are those of the examples unless labels came, `tip-adapter`, `tip-adapter-f`,
+            `coop`. Settings stand behind a question mark (`coop?epochs=20&words=a photo of a`), a list between commas
+            (`logistic?inverse_penalties=1,10`).
         shots: how many examples of each class to use, drawn by `seed`; all when not given.
         top: tell so many of the most probable classes of each picture, and how often the right one is among them.
         seed: draws the shots and the resampled pictures of the interval.
@@ -184,6 +185,8 @@ def _known(
     """
     if examples is None and shots is not None:
         raise InputError("examples to draw shots from", "shots came alone", "give examples, or leave shots out")
+    if examples is None and learner is not None:
+        raise InputError("examples to learn from", "a learner came alone", "give examples, or leave the learner out")
     sentences = PLAIN if templates is None else templates
     if examples is not None and isinstance(learner, NamedLearner):
         return from_both(model, labels, sentences, examples, learner, shots, seed)

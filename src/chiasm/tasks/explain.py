@@ -104,7 +104,7 @@ def explain(
         examples: pictures with classes (a folder with one folder per class).
         templates: sentences around each name: `plain` ("a photo of a {}.", meant when none are given), `simple` (7),
             `imagenet` (80), a file with one per line, or one sentence with {} where the name goes.
-        learner: how to learn from the examples.
+        learner: how to learn from the examples: `logistic` (in a shell meant when none is given), `centroid`.
         shots: how many examples of each class to use, drawn by `seed`; all when not given.
         seed: draws the shots.
         method: `relevance` (attention that raised the score), `rollout` (attention alone, whatever the class) or
@@ -123,14 +123,14 @@ def explain(
         TooManyBrokenError: more of the pictures are broken than is tolerated.
     """
     if by is not None:
-        _check_alone(label, labels, examples, templates, shots, method)
+        _check_alone(label, labels, examples, templates, learner, shots, method)
         if sheets is None:
             raise InputError("sheets to draw patches on", "none came", "give a PatchPainter")
         return _explained_by(by, Order(model, data, out, sheets, size, foreground))
     if size is not None or foreground:
         raise InputError("a way to show patches for size and foreground", "none came", "add by, or leave them out")
     check_place(out, data)
-    _check_options(label, labels, examples, templates, shots, method)
+    _check_options(label, labels, examples, templates, learner, shots, method)
     encoder = model.encoder
     if labels is not None:
         known = from_labels(encoder, labels, templates or PLAIN, least=1)
@@ -271,6 +271,7 @@ def _check_options(
     labels: ClassNames | None,
     examples: Source | None,
     templates: Templates | None,
+    learner: Learner | None,
     shots: int | None,
     method: HeatMethod | None,
 ) -> None:
@@ -285,6 +286,8 @@ def _check_options(
         raise InputError("labels for the templates", "none came", "give labels, or leave templates out")
     if examples is None and shots is not None:
         raise InputError("examples to draw shots from", "shots came alone", "give examples, or leave shots out")
+    if examples is None and learner is not None:
+        raise InputError("examples to learn from", "a learner came alone", "give examples, or leave the learner out")
     if method == "rollout" and not (label is None and labels is None and examples is None):
         raise InputError(
             "a method that tells classes apart", "rollout came, which does not", "leave the method or the class out"

@@ -12,6 +12,8 @@ from drawn import draw_pictures
 from pydantic import ValidationError
 from rich.console import Console
 
+from chiasm.adapt.centroid import CentroidLearner
+from chiasm.adapt.logistic import LogisticLearner
 from chiasm.core.errors import InputError, UnknownNameError
 from chiasm.core.estimates import Estimate
 from chiasm.core.example import Judged, Source, Splits
@@ -96,6 +98,26 @@ def test_parts_become_words_and_are_opened(tmp_path):
     assert bound(str(folder), tmp_path)[3] is None
     with pytest.raises(UnknownNameError, match="did you mean 'centroid'"):
         bound(str(folder), tmp_path, "centriod")
+
+
+def a_task_of_examples(
+    data: Source, examples: Source | None = None, learner: Learner | None = None
+) -> tuple[Source | None, Learner | None]:
+    """Return what came."""
+    del data
+    return examples, learner
+
+
+def test_a_learner_goes_without_saying_only_where_there_are_examples(tmp_path):
+    folder = str(draw_pictures(tmp_path / "pictures", 5))
+    bound = bind(a_task_of_examples, {})
+    assert inspect.signature(bound).parameters["learner"].default is None
+    assert inspect.signature(bound).parameters["learner"].annotation == str | None
+    assert bound(folder) == (None, None)
+    assert isinstance(bound(folder, folder)[1], LogisticLearner)
+    assert isinstance(bound(folder, folder, "centroid")[1], CentroidLearner)
+    # Who names one without examples is heard, so that it can be refused.
+    assert isinstance(bound(folder, learner="centroid")[1], CentroidLearner)
 
 
 def test_settings_of_a_learner_stand_behind_its_name(tmp_path):

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from chiasm.adapt.centroid import CentroidLearner
 from chiasm.core.errors import InputError
 from chiasm.core.estimates import Estimate
 from chiasm.tasks.classify import classify
@@ -122,6 +123,8 @@ def test_the_ranking_goes_to_the_table_when_it_is_asked_for(reading, folder, mix
         ({"labels": ("red", "blue"), "examples": True}, "labels or examples, but both came"),
         ({"templates": ("a {}",)}, "labels for the templates"),
         ({"labels": ("red", "blue"), "shots": 3}, "examples to draw shots from"),
+        ({"labels": ("red", "blue"), "learner": CentroidLearner(0.07)}, "examples to learn from, but a learner came"),
+        ({"learner": CentroidLearner(0.07)}, "examples to learn from, but a learner came alone"),
         ({"labels": ("red", "blue"), "templates": ("a photo",)}, "sentences with {} .* 'a photo' has none"),
         ({"labels": ("red", "blue"), "templates": ()}, "sentences with {} .* there is none"),
         ({"labels": ()}, "names of classes .* there is none"),

@@ -210,6 +210,8 @@ def test_no_two_keys_share_a_file_and_none_leaves_the_folder(tmp_path):
         ({"labels": ("red", "blue"), "examples": "same"}, "leave one out"),
         ({"templates": ("a {}",)}, "labels for the templates"),
         ({"shots": 3}, "examples to draw shots from"),
+        ({"learner": CentroidLearner(0.07)}, "examples to learn from"),
+        ({"by": "pca", "learner": CentroidLearner(0.07)}, "a way to show patches alone"),
         ({"label": "red", "method": "rollout"}, "tells classes apart"),
         ({"labels": ("red", "blue"), "method": "rollout"}, "tells classes apart"),
     ],

@@ -218,3 +218,12 @@ def test_examples_are_shown_first():
         ask(model, Album([()]), "Is it?", examples=Album([()]), shots=0)
     with pytest.raises(InputError, match="a model that learns from examples that it is shown, but plain does not"):
         ask(Plain(), Album([()]), "Is it?", examples=Album([()]))
+
+
+def test_shots_are_of_examples():
+    model = Shown()
+    ask(model, Album([()]), "Is it?", examples=Album([()] * 9))
+    assert model.shown == ("album", 4)
+    for shots in (0, 2):
+        with pytest.raises(InputError, match="examples to show shots of, but shots came alone"):
+            ask(model, Album([()]), "Is it?", shots=shots)
