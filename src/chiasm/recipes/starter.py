@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -47,7 +48,7 @@ from chiasm.objectives import vision_language as method
 from chiasm.objectives._contrastive import SmallText
 from chiasm.objectives._crops import Crops
 from chiasm.recipes import dinov2
-from chiasm.recipes._judged import judged
+from chiasm.recipes._judged import Trials, judged, looked_up
 from chiasm.recipes._phases import two_phases
 from chiasm.recipes._pretraining import TrainingReport
 from chiasm.recipes._run import Run
@@ -102,7 +103,7 @@ def starter(
         out: new folder for the run: model, tokenizer, card, log, checkpoint. The phase without labels leaves its own
             run beside it, in a folder of that name with `-before`.
         judge: pictures that the model is judged by in the end, by all that is known about them: classes, captions,
-            questions. The card tells its scores.
+            questions. The card tells its scores; what cannot be told of them is noted there.
         trunk: what sees; unless given, sizes of pictures and patches are chosen from the data.
         pretraining: how it learns without labels: by DINOv2.
         pretraining_share: length of that phase as a share of the whole.
@@ -115,12 +116,13 @@ def starter(
     """
     if not 0 < pretraining_share < 1:
         raise InputError("a --pretraining-share between 0 and 1", f"{pretraining_share} came", "give a fifth or so")
+    trials = looked_up(judge or ())
     first = dinov2.prepared(data, out, trunk, pretraining, without_labels(engine), run)
     last = tied("vision_language", data, out, first.settled, objective, engine, writing_model, run)
     with joined(wants_gpu(engine)) as processes:
         report = two_phases(first, last, 1 - pretraining_share)
         if first.dry_run:
-            return report
+            return report.model_copy(update={"notes": (*report.notes, *trials.notes)})
         words = ["chiasm", "train", "starter", "--data", data.name, "--out", str(out)]
         words += [word for source in judge or () for word in ("--judge", source.name)]
         words += differing("trunk", trunk, TRUNK)
@@ -128,7 +130,7 @@ def starter(
         words += [f"--pretraining-share={pretraining_share}", *differing("objective", objective, OBJECTIVE)]
         words += differing("engine", engine, ENGINE)
         words += [*_length(out, report), "--seed", str(first.seed)]
-        return processes.first(lambda: _kept(report, data, shlex.join(words), judge or ()))
+        return processes.first(lambda: _kept(report, data, shlex.join(words), trials))
 
 
 def without_labels(engine: Settings) -> Settings:
@@ -143,7 +145,7 @@ def _length(out: Path, report: TrainingReport) -> tuple[str, str]:
     return "--steps", str(report.steps)
 
 
-def _kept(report: TrainingReport, data: Source, command: str, judge: Sequence[Source]) -> TrainingReport:
+def _kept(report: TrainingReport, data: Source, command: str, trials: Trials) -> TrainingReport:
     """The finished model with a card of its own, which tells what it scores."""
     card = Card.now(
         title="A starter: sees, reads and writes",
@@ -153,7 +155,11 @@ def _kept(report: TrainingReport, data: Source, command: str, judge: Sequence[So
         settings={"steps": str(report.steps), "trunk parameters": f"{report.trunk_parameters:,}"},
         metrics=report.metrics,
         limits=LIMITS.format(data=data.name),
-        scores=judged(report.model, judge),
     )
+    # Whatever becomes of the judging, the finished model has its card.
     describe(Path(report.model), card)
-    return report.model_copy(update={"metrics": card.figures})
+    scores, notes = judged(report.model, trials)
+    settings = {**card.settings, "not judged": "; ".join(notes)} if notes else card.settings
+    card = replace(card, scores=scores, settings=settings)
+    describe(Path(report.model), card)
+    return report.model_copy(update={"metrics": card.figures, "notes": (*report.notes, *notes)})

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from drawn import draw_pictures
 
 from chiasm.core.errors import InputError
 from chiasm.data.open import open_source
@@ -48,6 +49,49 @@ def test_two_phases_one_model_one_card(tmp_path):
     assert figures["loss"] == report.metrics["loss"]
     made = open_writer(str(tmp_path / "run"))
     assert made.caption(judge[0]).texts.keys() == {judge[0].key(index) for index in range(6)}
+
+
+@pytest.fixture
+def little(tmp_path):
+    """Pictures of one class of which one has a caption."""
+    draw_pictures(tmp_path / "drawn", 2)
+    files = sorted((tmp_path / "drawn").rglob("*.png"))[:2]
+    rows = [f"{files[0]},a drawing,thing\n", f"{files[1]},,thing\n"]
+    (tmp_path / "little.csv").write_text("path,caption,label\n" + "".join(rows))
+    return open_source(str(tmp_path / "little.csv"))
+
+
+def test_what_cannot_be_judged_is_left_out_and_noted_after_training(tmp_path, little, monkeypatch):
+    def fails(*args, **options):
+        raise InputError("questions", "none came", "ask some")
+
+    monkeypatch.setattr("chiasm.recipes._judged.vqa", fails)
+    whole = open_source("world:compositional?size=32&length=6")
+    report = train(tmp_path / "run", steps=4, judge=[little, whole])
+    notes = (
+        f"{little.name} tells nothing of classes by their names: it has one only",
+        f"{little.name} tells nothing of captions: one picture only has any",
+        f"{whole.name} tells nothing of answers: expected questions, but none came; ask some.",
+    )
+    assert report.notes == notes
+    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert {name.rpartition(", ")[2] for name in figures if ", " in name} == {whole.name}
+    assert f"text to picture R@1, {whole.name}" in figures
+    card = (tmp_path / "run" / "card.md").read_text()
+    assert all(note in card for note in notes)
+    told = train(tmp_path / "dry", steps=4, judge=[little, whole], dry_run=True)
+    assert set(notes[:2]) <= set(told.notes)
+
+
+def test_a_judging_that_breaks_down_leaves_the_model_and_its_card(tmp_path, monkeypatch):
+    def fails(*args, **options):
+        raise MemoryError
+
+    monkeypatch.setattr("chiasm.recipes._judged.zeroshot", fails)
+    with pytest.raises(MemoryError):
+        train(tmp_path / "run", steps=4, judge=[open_source("world:compositional?size=32&length=6")])
+    assert "# A starter" in (tmp_path / "run" / "card.md").read_text()
+    open_writer(str(tmp_path / "run"))
 
 
 def test_it_goes_on_in_the_phase_that_it_was_in(tmp_path):
