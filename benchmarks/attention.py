@@ -3,9 +3,10 @@
     python benchmarks/attention.py --threads 2
 
 Prints, for each precision and sequence length, the time of `fused_attention` over that of `explicit_attention` (above
-1: explicit is faster), forward alone, forward + backward, and forward + backward where every token sees only those before
-it and no padding, as in texts; and the longest length at which explicit wins training; then the error of both in bfloat16 against float64. The two are run in turns and the least time of each counts; with
-one thread the clock is the thread's own processor time, so that a busy machine does not spoil it.
+1: explicit is faster), forward alone, forward + backward, and forward + backward where every token sees only those
+before it and no padding, as in texts; and the longest length at which explicit wins training; then the error of both
+in bfloat16 against float64. The two are run in turns and the least time of each counts; with one thread the clock is
+the thread's own processor time, so that a busy machine does not spoil it.
 
 Operands are what an attention layer hands over under bfloat16 autocast: already in bfloat16. Without a bfloat16 unit
 the explicit products are emulated and slow, `attend` does not take them, and two lengths suffice to show why.

@@ -3,10 +3,10 @@
 With `--objective.locked` the trunk of `--start-from` stays as it is and texts learn to be read by it (LiT). Where
 `--start-from` names a model that reads texts already, ours or public, its text side learns on too, with its vocabulary.
 
-Lab note: 1,600 photos of Flickr8k with their captions, a ViT of 1.3 million parameters at 96 px that had learned from the
-photos alone by SimCLR for 25 minutes: 8 minutes on two cores with AMX, 551 steps of 256, find 14.4 % of 400 other photos
-among the first ten by a caption (chance 2.5 %), from scratch 10.0 %, with the trunk locked 9.4 %. The rate is a usual one,
-not a tuned one; docs/results.md has the commands.
+Lab note: 1,600 photos of Flickr8k with their captions, a ViT of 1.3 million parameters at 96 px that had learned from
+the photos alone by SimCLR for 25 minutes: after 551 steps of 256, 8 minutes on two cores with AMX, 14.4 % of captions
+find their photo among the first ten of 400 others (chance 2.5 %), from scratch 10.0 %, with the trunk locked 9.4 %.
+docs/results.md has the commands. The rate is a usual one, not a tuned one.
 """
 
 from __future__ import annotations

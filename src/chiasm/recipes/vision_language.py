@@ -2,9 +2,10 @@
 
 With `--objective.locked` the trunk of `--start-from` stays as it is and texts learn to be read by it (LiT).
 
-Lab note: captions of 1,600 photos of Flickr8k, from a trunk that had learned from the photos alone: 12 minutes on two cores
-with AMX give recall at 10 of 16.1 % among 400 photos (chance 2.5 %) and captions with a CIDEr-D of 0.19, no more than one
-caption for all photos has (docs/results.md); `recipes.starter` has a longer run. The rate is a usual one, not a tuned one.
+Lab note: captions of 1,600 photos of Flickr8k, from a trunk that had learned from the photos alone: 12 minutes on two
+cores with AMX give recall at 10 of 16.1 % among 400 photos (chance 2.5 %), and captions with a CIDEr-D of 0.19, no more
+than one caption for all photos has (docs/results.md). `recipes.starter` has a longer run. The rate is a usual one, not
+a tuned one.
 """
 
 from __future__ import annotations

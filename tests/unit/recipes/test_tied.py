@@ -41,7 +41,7 @@ def test_heads_come_along_with_the_vocabulary_that_they_were_learned_with(tmp_pa
 def test_what_was_not_learned_is_not_offered(tmp_path, left_out, does, not_this):
     text = SmallText(vocab_size=300, embed_dim=16, depth=1, num_heads=2)
     writer = writers.Config(embed_dim=16, depth=1, num_heads=2)
-    objective = both.Config(text=text, writer=writer, embed_dim=8, **{f"{left_out}_weight": 0.0})
+    objective = both.Config.model_validate({"text": text, "writer": writer, "embed_dim": 8, f"{left_out}_weight": 0.0})
     data = open_source("world:train?size=32&length=16")
     vision_language(data, tmp_path / "run", steps=1, trunk=SMALL, objective=objective, engine=PARTS["engine"])
     made = open_writer(str(tmp_path / "run"))
