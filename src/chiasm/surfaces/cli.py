@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import chiasm
 from chiasm.core.errors import ChiasmError, UnknownNameError
@@ -61,7 +61,21 @@ def main(words: Sequence[str] | None = None) -> None:
     for number in heard:
         # Libraries that tidy up while Python ends would show a traceback.
         signal.signal(number, signal.SIG_DFL)
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        _end_at_once(code)
     sys.exit(code)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    """End one of several processes without taking Python apart.
+
+    A thread of a library that still runs while Python ends can abort the process ("terminate called without an active
+    exception"), and the launcher then takes a finished run for a failed one and stops the others.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 class _Interrupts:
