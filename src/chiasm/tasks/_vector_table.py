@@ -50,14 +50,16 @@ class VectorTable:
     Every method raises InputError when the files of the index are damaged, or cannot be read or written.
     """
 
-    def __init__(self, table: Any, folder: Path) -> None:
+    def __init__(self, table: Any, schema: Any, folder: Path) -> None:
         self._table = table
+        # LanceDB asks its own thread for the schema whenever it is read.
+        self._schema = schema
         self._folder = folder
 
     @property
     def origin(self) -> Origin:
         """What the vectors were made from."""
-        metadata = self._table.schema.metadata
+        metadata = self._schema.metadata
         return Origin(**{name: metadata[name.encode()].decode() for name in Origin.__dataclass_fields__})
 
     def __len__(self) -> int:
@@ -77,7 +79,7 @@ class VectorTable:
 
         flat = pyarrow.array(vectors.astype(np.float32, copy=False).ravel())
         columns = [*_names(digests, keys), pyarrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1])]
-        rows = pyarrow.table(columns, schema=self._table.schema)
+        rows = pyarrow.table(columns, schema=self._schema)
         with _explained(self._folder):
             self._table.merge_insert("digest").when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
@@ -131,15 +133,16 @@ def open_table(folder: Path) -> VectorTable | None:
     database = _connect(folder)
     with _explained(folder):
         table = database.open_table(_TABLE)
-    if "key" in table.schema.names:
+        schema = table.schema
+    if "key" in schema.names:
         raise InputError(
             f"an index at {folder} that is sorted by content",
             "it was made by an earlier version of chiasm",
             "remove the folder and index again",
         )
-    if not set(Origin.__dataclass_fields__) <= {name.decode() for name in table.schema.metadata or {}}:
+    if not set(Origin.__dataclass_fields__) <= {name.decode() for name in schema.metadata or {}}:
         raise InputError(f"an index at {folder}", "its table was not made by `index`", "choose another folder")
-    return VectorTable(table, folder)
+    return VectorTable(table, schema, folder)
 
 
 def create_table(folder: Path, origin: Origin, embed_dim: int) -> VectorTable:
@@ -159,7 +162,7 @@ def create_table(folder: Path, origin: Origin, embed_dim: int) -> VectorTable:
     schema = pyarrow.schema(fields, metadata=asdict(origin))
     database = _connect(folder)
     with _explained(folder):
-        return VectorTable(database.create_table(_TABLE, schema=schema), folder)
+        return VectorTable(database.create_table(_TABLE, schema=schema), schema, folder)
 
 
 def check_model(table: VectorTable, model: Encoder, folder: Path) -> None:
