@@ -33,6 +33,11 @@ def choose(wish: PrecisionChoice, device: torch.device) -> Numbers:
     return Numbers("bf16-mixed" if fast else "32-true", what)
 
 
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether `auto` takes bfloat16 there."""
+    return choose("auto", device).precision == "bf16-mixed"
+
+
 def _bf16_unit(device: torch.device) -> tuple[bool, str]:
     if device.type == "cuda":
         has = torch.cuda.is_bf16_supported(including_emulation=False)

@@ -18,8 +18,8 @@ from chiasm.losses.clip import clip_loss
 from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts, Sides
 
 
-class Config(Contrastive):
-    """Settings of CLIP; those that it shares with SigLIP are described in `Contrastive`.
+class ByTemperature(Contrastive):
+    """Settings of whatever learns by this loss; those that are shared with SigLIP are described in `Contrastive`.
 
     Attributes:
         temperature: what cosines are divided by at first; it is learned.
@@ -36,6 +36,10 @@ class Config(Contrastive):
     @property
     def first_scale(self) -> float:
         return 1 / self.temperature
+
+
+class Config(ByTemperature):
+    """Settings of CLIP."""
 
     def around(self, trunk: Trunk, sides: Sides) -> Clip:
         return Clip(trunk, self, sides, self.max_scale)

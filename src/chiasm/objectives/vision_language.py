@@ -14,30 +14,25 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from chiasm.core.errors import InputError
-from chiasm.core.marks import END, MARKS
 from chiasm.core.protocols import Losses, Trunk
 from chiasm.core.views import TextSpec, Views
 from chiasm.heads import writer as writers
-from chiasm.heads.text_pool import ByEndToken
 from chiasm.losses.clip import clip_loss
 from chiasm.losses.next_token import next_token_loss
-from chiasm.objectives._contrastive import Contrastive, PicturesAndTexts, Sides
+from chiasm.objectives._contrastive import PicturesAndTexts, Sides
+from chiasm.objectives.clip import ByTemperature
 
 
-class Config(Contrastive):
-    """Settings; those that it shares with CLIP are described in `Contrastive`.
+class Config(ByTemperature):
+    """Settings, beside those of `ByTemperature`.
 
     Attributes:
         writer: the decoder of captions and answers; it reads the vocabulary that the text trunk reads.
-        temperature: what cosines are divided by at first; it is learned.
-        max_scale: cosines are never multiplied by more.
         caption_weight, answer_weight: of the losses of the writer, where that of the vectors weighs 1; 0 leaves one
             out.
     """
 
     writer: writers.Config = writers.Config()
-    temperature: float = Field(default=0.07, gt=0)
-    max_scale: float = Field(default=100.0, gt=1)
     caption_weight: float = Field(default=2.0, ge=0)
     answer_weight: float = Field(default=2.0, ge=0)
 
@@ -47,9 +42,9 @@ class Config(Contrastive):
             raise InputError("something to write", "caption_weight and answer_weight are 0", "train with clip instead")
         return self
 
-    def reading(self, vocab_size: int) -> Contrastive:
-        writes = self.writer.model_copy(update={"vocab_size": vocab_size})
-        return super().reading(vocab_size).model_copy(update={"writer": writes})
+    def reading(self, vocab_size: int) -> Config:
+        text, writer = (part.model_copy(update={"vocab_size": vocab_size}) for part in (self.text, self.writer))
+        return self.model_copy(update={"text": text, "writer": writer})
 
     @property
     def learned(self) -> tuple[Literal["caption", "answer"], ...]:
@@ -57,14 +52,6 @@ class Config(Contrastive):
         if not self.answer_weight:
             return ("caption",)
         return ("caption", "answer") if self.caption_weight else ("answer",)
-
-    @property
-    def reading_by(self) -> ByEndToken:
-        return ByEndToken(end_token=MARKS.index(END))
-
-    @property
-    def first_scale(self) -> float:
-        return 1 / self.temperature
 
     def around(self, trunk: Trunk, sides: Sides) -> VisionLanguage:
         return VisionLanguage(trunk, self, sides)

@@ -17,7 +17,7 @@ from chiasm.core.predictors import Embeddings
 from chiasm.core.seeds import derive
 from chiasm.data.pictures import PictureBatch, PictureLoader
 from chiasm.data.skipped import Skipped
-from chiasm.engine.precision import choose
+from chiasm.engine.precision import computes_in_bfloat16
 from chiasm.heads.classes import ClassHead
 from chiasm.models import registry
 from chiasm.models._store import load_model
@@ -25,9 +25,11 @@ from chiasm.models.encoder import PictureModel
 from chiasm.ops.log_odds import log_odds_gradients
 from chiasm.ops.vectors import unit_rows
 from chiasm.serve._cache import FeatureCache
+from chiasm.serve._held import held
 from chiasm.serve._sight import Sight
 from chiasm.serve.text import ServedText, no_vocabulary
 from chiasm.weights.find import find
+from chiasm.weights.stored import Stored
 
 BATCH_SIZE = 64
 TOKENS_PER_PASS = 1600
@@ -65,7 +67,7 @@ class PictureEncoder:
         self._model = model.to(device).eval()
         self._encoder = self._model.encoder
         self._device = device
-        self._autocast = choose("auto", device).precision == "bf16-mixed"
+        self._autocast = computes_in_bfloat16(device)
         self._cache = FeatureCache()
         writing = self._model.writing
         self._sight = None if writing is None else Sight(writing, device)
@@ -200,8 +202,7 @@ def open_encoder(name: str) -> PictureEncoder:
         InputError: nothing usable is there, or the model does not embed pictures.
     """
     stored = find(name)
-    model = load_model(stored, PictureModel)
-    return PictureEncoder(model, name, lambda: stored.fingerprint, best_device(), stored.tokenizer)
+    return _alone_with(load_model(stored, PictureModel), name, lambda: stored.fingerprint, stored)
 
 
 def untrained_encoder(name: str, seed: int) -> PictureEncoder:
@@ -216,7 +217,14 @@ def untrained_encoder(name: str, seed: int) -> PictureEncoder:
         torch.manual_seed(derive(seed, "untrained"))
         model = config.build()
     fingerprint = f"{stored.fingerprint}-untrained-{seed}"
-    return PictureEncoder(model, f"{name}, untrained", lambda: fingerprint, best_device(), stored.tokenizer)
+    return _alone_with(model, f"{name}, untrained", lambda: fingerprint, stored)
+
+
+def _alone_with(model: PictureModel, name: str, fingerprint: Callable[[], str], stored: Stored) -> PictureEncoder:
+    """An encoder around a model that nobody else has."""
+    device = best_device()
+    served = held(model) if computes_in_bfloat16(device) else model
+    return PictureEncoder(served, name, fingerprint, device, stored.tokenizer)
 
 
 def best_device() -> torch.device:

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from chiasm.core.errors import InputError
 from chiasm.data.tokenizer import Tokenizer
-from chiasm.engine.precision import choose
+from chiasm.engine.precision import computes_in_bfloat16
 from chiasm.models.text_encoder import TextParts, Texts
 from chiasm.ops.beginnings import Alike, shared_beginnings
 from chiasm.ops.vectors import unit_rows
 from chiasm.serve._cache import FeatureCache
+from chiasm.serve._twin import twin
 
 BATCH_SIZE = 256
 WORTH_SHARING = 16
@@ -59,17 +60,17 @@ class ServedText:
         self._vocabulary = cache(vocabulary)
         self._fingerprint = fingerprint
         self._device = device
-        self._autocast = choose("auto", device).precision == "bf16-mixed"
+        self._autocast = computes_in_bfloat16(device)
         self._cache = FeatureCache()
 
     @property
     def parts(self) -> TextParts:
-        """The encoder, the tokenizer and where they compute, for whoever learns through them.
+        """The encoder in float32, the tokenizer and where they compute, for whoever learns through them.
 
         Raises:
             InputError: as of `embed`.
         """
-        return TextParts(self._encoder, self._tokenizer, self._device)
+        return TextParts(twin(self._encoder), self._tokenizer, self._device)
 
     @property
     def fingerprint(self) -> str:

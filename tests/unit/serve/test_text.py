@@ -76,8 +76,17 @@ def test_it_can_be_learned_through(model, vocabulary):
     side = served(model, vocabulary)
     assert isinstance(side, OpenText)
     found = side.parts
-    assert found.encoder is model.text_encoder
+    own = dict(model.text_encoder.named_parameters())
+    assert {name: tensor.data_ptr() for name, tensor in found.encoder.named_parameters()} == {
+        name: tensor.data_ptr() for name, tensor in own.items()
+    }
     assert torch.equal(found.tokenizer(TEXTS), model.text_encoder.tokenizer(vocabulary)(TEXTS))
+
+
+def test_it_can_be_learned_through_in_float32_whatever_its_weights_are_held_in(model, vocabulary):
+    model.to(torch.bfloat16)
+    assert {tensor.dtype for tensor in served(model, vocabulary).parts.encoder.parameters()} == {torch.float32}
+    assert {tensor.dtype for tensor in model.parameters()} == {torch.bfloat16}
 
 
 def test_a_text_is_encoded_once_and_no_longer_than_needed(model, vocabulary):
