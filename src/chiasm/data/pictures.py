@@ -101,26 +101,35 @@ class PictureLoader:
     def __iter__(self) -> Generator[PictureBatch, None, None]:
         # OpenCV's own threads are switched off for the process: they would only compete with these.
         cv2.setNumThreads(0)
-        pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="pictures")
         stopped = Event()
+        if 0 < len(self._indices) <= _PIECE:
+            # One thread would do it all, and starting it takes longer than to read a small picture.
+            yield from self._batches(iter([self._fitted(self._indices, stopped)]))
+            return
+        pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="pictures")
         try:
-            yield from self._batches(pool, stopped)
+            yield from self._batches(self._ahead(pool, stopped))
         finally:
             stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _batches(self, pool: ThreadPoolExecutor, stopped: Event) -> Iterator[PictureBatch]:
-        ready: list[_Fitted] = []
+    def _ahead(self, pool: ThreadPoolExecutor, stopped: Event) -> Iterator[list[_Fitted]]:
+        """The pictures piece by piece, while the next ones are under way."""
         under_way: deque[Future[list[_Fitted]]] = deque()
         num_ahead = self._num_threads + ceil(2 * self._batch_size / _PIECE)
         starts = iter(range(0, len(self._indices), _PIECE))
-        num_done = 0
         while True:
             for start in islice(starts, num_ahead - len(under_way)):
                 under_way.append(pool.submit(self._fitted, self._indices[start : start + _PIECE], stopped))
             if not under_way:
-                break
-            ready += under_way.popleft().result()
+                return
+            yield under_way.popleft().result()
+
+    def _batches(self, pieces: Iterator[list[_Fitted]]) -> Iterator[PictureBatch]:
+        ready: list[_Fitted] = []
+        num_done = 0
+        for piece in pieces:
+            ready += piece
             self.skipped.check()
             num_done = min(num_done + _PIECE, len(self._indices))
             tell(num_done, len(self._indices))
@@ -132,7 +141,7 @@ class PictureLoader:
         self.skipped.finish()
 
     def _fitted(self, indices: Sequence[int], stopped: Event) -> list[_Fitted]:
-        """The readable ones of some pictures; runs in a thread."""
+        """The readable ones of some pictures; may run in a thread."""
         fitted: list[_Fitted] = []
         min_side_px = self._fit.min_side_px(self._size_px)
         for index in indices:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -13,8 +14,10 @@ from chiasm.models.encoder import PictureModel
 _ROUNDED = (nn.Linear, nn.Conv2d, QueryValueBias)
 """Modules, and no heirs of theirs, whose weights are used for nothing but a product that autocast rounds them for."""
 
+Kept = TypeVar("Kept", bound=PictureModel)
 
-def held(model: PictureModel) -> PictureModel:
+
+def held(model: Kept) -> Kept:
     """Round the weights of linear maps and convolutions to bfloat16, in place; what autocast computes stays the same.
 
     A single picture, or a batch of few texts, takes as long to round weights for as to encode. Weights that are also
