@@ -18,7 +18,7 @@ class Result(Record):
         model: name of the model.
         fingerprint: of the model.
         data: source of the pictures judged.
-        skipped: pictures that could not be read, and why.
+        skipped: pictures that were left out, and why.
     """
 
     model: str
@@ -41,6 +41,8 @@ class Missing(Record):
 
 ResultT = TypeVar("ResultT", bound=Result)
 WHY = "why not"
+LEFT_OUT = "left out"
+"""How many pictures were: they cannot be read, or are among those that were learnt from."""
 
 
 class Evaluation(Record, Generic[ResultT]):
@@ -67,10 +69,13 @@ class Evaluation(Record, Generic[ResultT]):
             figures = result.figures()
             rows.append((result.model, result.data, *(figures.get(name) for name in columns)))
         names = ("model", "data", *columns)
+        if any(result.skipped for result in self.results):
+            names = (*names, LEFT_OUT)
+            rows = [(*row, len(result.skipped)) for row, result in zip(rows, self.results, strict=True)]
         if not self.missing:
             return Table(names, tuple(rows))
         rows = [(*row, None) for row in rows]
-        rows += [(one.model, one.data, *(None for _ in columns), one.reason) for one in self.missing]
+        rows += [(one.model, one.data, *(None for _ in names[2:]), one.reason) for one in self.missing]
         return Table((*names, WHY), tuple(rows), remarks=WHY)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,7 +10,11 @@ from jaxtyping import Float, Int
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import Embeddings, Encoder
+from chiasm.data.among import is_among
 from chiasm.ops.labels import relabel
+
+KNOWN = "it is also a training picture"
+"""Why a test picture is left out that has the content of a training picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class SplitVectors:
         test: to be judged on.
         classes: names that the labels of both point into.
         is_one_source: both splits are the same source, so each test picture is among the training ones.
-        skipped: pictures of either split that could not be read, and why.
+        skipped: pictures of either split that were left out, and why.
     """
 
     train: Labelled
@@ -79,6 +83,33 @@ def embed_splits(model: Encoder, data: Splits) -> SplitVectors:
         is_one_source=data.train.name == data.test.name,
         skipped=dict(train.skipped + test.skipped),
     )
+
+
+def embed_apart(model: Encoder, data: Splits) -> SplitVectors:
+    """The same, without test pictures that are also training pictures, under whatever name: their class was told.
+
+    Where both splits are one source, all of it is kept: each picture is to be judged by the others.
+
+    Raises:
+        InputError: as of `embed_splits`, or no test picture is left.
+    """
+    vectors = embed_splits(model, data)
+    if vectors.is_one_source:
+        return vectors
+    test = vectors.test
+    is_known = is_among(data.train, data.test, test.keys, np.ones(len(test.keys), bool))
+    if not is_known.any():
+        return vectors
+    if is_known.all():
+        raise InputError(
+            f"pictures in {data.test.name} that are not in {data.train.name}",
+            "all of them are in both",
+            "use two splits, or `knn` with one and the same name for both",
+        )
+    kept = np.flatnonzero(~is_known)
+    known = {test.keys[row]: KNOWN for row in np.flatnonzero(is_known)}
+    left = Labelled(test.vectors[kept], test.labels[kept], tuple(test.keys[row] for row in kept))
+    return replace(vectors, test=left, skipped={**vectors.skipped, **known})
 
 
 def _labelled(embeddings: Embeddings, source: Source, classes: tuple[str, ...]) -> Labelled:

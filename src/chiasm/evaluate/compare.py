@@ -22,7 +22,7 @@ from chiasm.data.prompts import PLAIN, ClassNames, Templates
 from chiasm.evaluate._answer import Evaluation, Result
 from chiasm.evaluate._grid import grid
 from chiasm.evaluate._options import Options, Plan
-from chiasm.evaluate._vectors import embed_splits
+from chiasm.evaluate._vectors import embed_apart
 from chiasm.evaluate.knn import check_vote, knn_votes
 from chiasm.evaluate.linear import check_apart, check_held_out, fit_probe
 from chiasm.evaluate.zeroshot import answers_in_words
@@ -131,13 +131,13 @@ def compare(
     other = plan.remembered(baseline)
 
     def by_knn(encoder: Encoder, splits: Splits) -> _Answers:
-        vectors = embed_splits(encoder, splits)
+        vectors = embed_apart(encoder, splits)
         answers = knn_votes(vectors, k, temperature).argmax(axis=1)
         return _Answers.of(vectors.test.keys, answers, vectors.test.labels, vectors.classes, vectors.skipped)
 
     def by_probe(encoder: Encoder, splits: Splits) -> _Answers:
         check_apart(splits)
-        vectors = embed_splits(encoder, splits)
+        vectors = embed_apart(encoder, splits)
         answers = fit_probe(vectors, held_out, plan.seed).fit.probabilities(vectors.test.vectors).argmax(axis=1)
         return _Answers.of(vectors.test.keys, answers, vectors.test.labels, vectors.classes, vectors.skipped)
 
@@ -172,7 +172,7 @@ class _Answers:
     Attributes:
         truth: class of each picture that was judged, by key.
         is_right: whether it was answered right.
-        skipped: pictures that could not be read, and why.
+        skipped: pictures that were left out, and why.
     """
 
     truth: dict[str, str]

@@ -21,7 +21,7 @@ from chiasm.core.tables import Value
 from chiasm.evaluate._answer import Evaluation, Result
 from chiasm.evaluate._grid import grid, name_of_test
 from chiasm.evaluate._options import Options, Plan
-from chiasm.evaluate._vectors import SplitVectors, embed_splits
+from chiasm.evaluate._vectors import SplitVectors, embed_apart
 from chiasm.evaluate.linear import check_apart
 from chiasm.ops.classification import tallies
 from chiasm.ops.draws import mean_of_draws
@@ -95,7 +95,7 @@ def few_shot(
 
     def judge(model: Encoder, splits: Splits) -> list[FewShotResult]:
         check_apart(splits)
-        vectors = embed_splits(model, splits)
+        vectors = embed_apart(model, splits)
         counts = np.bincount(vectors.train.labels, minlength=len(vectors.classes))
         results = []
         for number in sorted(set(shots)):

@@ -19,7 +19,7 @@ from chiasm.evaluate._answer import Evaluation
 from chiasm.evaluate._grid import grid, name_of_test
 from chiasm.evaluate._options import Options, Plan
 from chiasm.evaluate._scores import Judgement, score
-from chiasm.evaluate._vectors import SplitVectors, embed_splits
+from chiasm.evaluate._vectors import SplitVectors, embed_apart
 
 
 class KnnResult(Judgement):
@@ -66,7 +66,7 @@ def knn(
     plan = Plan(**options)
 
     def judge(model: Encoder, splits: Splits) -> list[KnnResult]:
-        vectors = embed_splits(model, splits)
+        vectors = embed_apart(model, splits)
         return [
             KnnResult(
                 model=model.name,

@@ -23,7 +23,7 @@ from chiasm.evaluate._answer import Evaluation
 from chiasm.evaluate._grid import grid, name_of_test
 from chiasm.evaluate._options import Options, Plan
 from chiasm.evaluate._scores import Judgement, score
-from chiasm.evaluate._vectors import SplitVectors, embed_splits
+from chiasm.evaluate._vectors import SplitVectors, embed_apart
 from chiasm.ops.labels import rank_in_class
 from chiasm.ops.logistic import LogisticFit, fit_logistic
 
@@ -71,7 +71,7 @@ def linear(
 
     def judge(model: Encoder, splits: Splits) -> list[LinearResult]:
         check_apart(splits)
-        vectors = embed_splits(model, splits)
+        vectors = embed_apart(model, splits)
         probe = fit_probe(vectors, held_out, plan.seed)
         probabilities = probe.fit.probabilities(vectors.test.vectors)
         return [

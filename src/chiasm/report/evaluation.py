@@ -212,7 +212,7 @@ def _classes(result: Judgement) -> blocks.Block:
 def _skipped(skipped: dict[str, str]) -> list[blocks.Block]:
     if not skipped:
         return []
-    return [blocks.Details(f"{len(skipped)} pictures could not be read", [blocks.Facts(list(skipped.items()))])]
+    return [blocks.Details(f"{len(skipped)} pictures left out", [blocks.Facts(list(skipped.items()))])]
 
 
 def _curves(data: str, results: Sequence[FewShotResult]) -> blocks.Block:

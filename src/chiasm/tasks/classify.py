@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from chiasm.core.errors import BrokenPictureError, InputError
+from chiasm.core.errors import InputError
 from chiasm.core.estimates import Estimate
 from chiasm.core.example import Source
 from chiasm.core.predictors import AnyLearner, Embeddings, Encoder, NamedLearner, Record
-from chiasm.data.processors import num_processors
+from chiasm.data.among import is_among
 from chiasm.data.prompts import PLAIN, ClassNames, Templates
 from chiasm.ops.bootstrap import bootstrap_mean
 from chiasm.ops.labels import match_names, relabel
@@ -141,7 +140,7 @@ def classify(
     answers = _answers(asked, known)
     is_scored = answers.is_known
     if known.learnt is not None:
-        is_scored = is_scored & ~_is_among(known.learnt, data, asked.keys, answers.is_known)
+        is_scored = is_scored & ~is_among(known.learnt, data, asked.keys, answers.is_known)
     predictions = _predictions(asked.keys, answers, known.classes, top or 0)
     if out is not None:
         _write(out, predictions)
@@ -234,42 +233,6 @@ def _answers(asked: Embeddings, known: Known) -> _Answers:
         is_right=number[order] == truth[:, None],
         is_known=(truth >= 0) & (set(names) <= set(known.classes)),
     )
-
-
-def _is_among(
-    learnt: Source, data: Source, keys: Sequence[str], is_asked: Bool[np.ndarray, " B"]
-) -> Bool[np.ndarray, " B"]:
-    """Which pictures have the content of one that was learnt from, under whatever name; nothing is decoded.
-
-    Args:
-        learnt: pictures learnt from.
-        data: where the others come from.
-        keys: those that could be read.
-        is_asked: those of which it is to be known; False comes back for the others.
-    """
-    is_among = np.zeros(len(keys), dtype=bool)
-    asked = np.flatnonzero(is_asked)
-    if not len(asked):
-        return is_among
-    places = {data.key(place): place for place in range(len(data))}
-    known = set(_digests(learnt, range(len(learnt)))) - {None}
-    found = _digests(data, [places[keys[row]] for row in asked.tolist()])
-    is_among[asked] = [digest in known for digest in found]
-    return is_among
-
-
-def _digests(source: Source, places: Sequence[int]) -> list[str | None]:
-    """Identity of the content of some pictures, read in threads; None where it cannot be read."""
-
-    def digest(place: int) -> str | None:
-        try:
-            return source.digest(place)
-        except BrokenPictureError:
-            # Told by whoever decodes it.
-            return None
-
-    with ThreadPoolExecutor(num_processors(), thread_name_prefix="digests") as pool:
-        return list(pool.map(digest, places))
 
 
 def _predictions(

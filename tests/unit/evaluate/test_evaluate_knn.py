@@ -12,6 +12,7 @@ from chiasm.core.errors import InputError
 from chiasm.core.example import Splits
 from chiasm.core.predictors import Encoder
 from chiasm.evaluate.knn import KnnResult, knn
+from chiasm.evaluate.linear import linear
 
 
 def judged(model: Encoder, data: Splits, **options: Any) -> KnnResult:
@@ -44,7 +45,7 @@ def test_classes_are_matched_by_name(mean_colour, coloured) -> None:
 
 def test_imbalance_shows_in_the_balanced_accuracy(mean_colour, pictures) -> None:
     train = pictures("train", [np.full((4, 4, 3), 250, np.uint8)] * 10, [0] * 10, ("many", "few"))
-    test = pictures("test", [np.full((4, 4, 3), 250, np.uint8)] * 10, [0] * 9 + [1], ("many", "few"))
+    test = pictures("test", [np.full((4, 4, 3), 249, np.uint8)] * 10, [0] * 9 + [1], ("many", "few"))
     scores = judged(mean_colour(), Splits(train, test)).scores
     assert scores.accuracy.value == pytest.approx(0.9)
     assert scores.balanced_accuracy.value == pytest.approx(0.5)
@@ -54,10 +55,42 @@ def test_imbalance_shows_in_the_balanced_accuracy(mean_colour, pictures) -> None
     }
 
 
-def test_one_source_for_both_is_judged_by_the_others(mean_colour, pictures) -> None:
+def noise(count: int) -> tuple[list[np.ndarray], list[int]]:
+    """Pictures and labels that have nothing to do with each other: who finds a picture again is right, others guess."""
     generator = np.random.default_rng(0)
-    made = [generator.integers(0, 256, (4, 4, 3), dtype=np.uint8) for _ in range(200)]
-    labels = generator.integers(0, 2, 200).tolist()
+    made = [generator.integers(0, 256, (4, 4, 3), dtype=np.uint8) for _ in range(count)]
+    return made, generator.integers(0, 2, count).tolist()
+
+
+@pytest.mark.parametrize("judge", [knn, linear])
+def test_a_test_picture_that_is_also_a_training_picture_is_left_out_under_whatever_name(
+    judge, mean_colour, pictures
+) -> None:
+    made, labels = noise(120)
+    train = pictures("train", made[:100], labels[:100], ("a", "b"))
+    test = pictures("test", made[80:], labels[80:], ("a", "b"))
+    found = judge([mean_colour()], data=[Splits(train, test)])
+    (result,) = found.results
+    assert result.scores.num_test == 20
+    assert result.skipped == {f"{place:04}": "it is also a training picture" for place in range(20)}
+    table = found.table()
+    assert dict(zip(table.columns, table.rows[0], strict=True))["left out"] == 20
+
+
+@pytest.mark.parametrize("judge", [knn, linear])
+def test_a_folder_under_two_names_is_refused(judge, mean_colour, pictures) -> None:
+    made, labels = noise(20)
+    splits = Splits(pictures("all", made, labels, ("a", "b")), pictures("./all", made, labels, ("a", "b")))
+    with pytest.raises(InputError, match="all of them are in both"):
+        judge([mean_colour()], data=[splits])
+
+
+def test_nothing_left_out_takes_no_column(mean_colour, splits) -> None:
+    assert "left out" not in knn([mean_colour()], data=[splits]).table().columns
+
+
+def test_one_source_for_both_is_judged_by_the_others(mean_colour, pictures) -> None:
+    made, labels = noise(200)
     source = pictures("same", made, labels, ("a", "b"))
     result = judged(mean_colour(), Splits(source, source), k=1)
     assert result.is_leave_one_out

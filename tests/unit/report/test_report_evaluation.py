@@ -47,7 +47,7 @@ def test_answers_about_classes(tmp_path) -> None:
         "expected words &amp; more",
         "macro F1",
         "All 8 classes",
-        "1 pictures could not be read",
+        "1 pictures left out",
     ):
         assert text in html, text
     assert not re.search(r'(src|href)="https?:', html)
@@ -137,10 +137,10 @@ def test_captions(tmp_path) -> None:
     assert html.count("Bars of CIDEr-D.") == html.count("one caption for all: 0.125.") > 0
     assert "one: 0.500 (interval 0.400 to 0.600); two: 0.500" in html
     assert html.count("a &lt;typical&gt; one") == 3
-    assert html.count("1 pictures could not be read") == 3
+    assert html.count("1 pictures left out") == 3
     assert html.count("The 20 worst captions") == html.count("The 20 best captions") == 2
     assert html.count("All 5 captions, the worst first") == 1
-    many = html[html.index("The 20 worst captions") : html.index("1 pictures could not be read")]
+    many = html[html.index("The 20 worst captions") : html.index("1 pictures left out")]
     shown = [int(place) for place in re.findall(r"said &lt;(\d+)&gt;", many)]
     assert shown == [*range(20), *range(49, 29, -1)]
     assert "a · b" in many
