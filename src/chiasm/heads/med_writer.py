@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from chiasm.layers.initialise import Normal, initialise
 from chiasm.layers.memory import Memory
+from chiasm.ops.token_logits import token_logits
 from chiasm.ops.writing import Step
 from chiasm.trunks.med import Med, Settings
 
@@ -68,7 +69,7 @@ class MedWriter(nn.Module):
 
     def _logits(self, vectors: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         vectors = self.norm(functional.gelu(self.dense(vectors)))
-        return functional.linear(vectors, self.trunk.token_embedding.weight, self.bias)
+        return token_logits(vectors, self.trunk.token_embedding.weight, self.bias)
 
 
 class Config(Settings):

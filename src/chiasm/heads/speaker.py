@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn import functional
 
 from chiasm.layers.memory import Memory
+from chiasm.ops.token_logits import token_logits
 from chiasm.trunks import language
 from chiasm.trunks.language import Before
 
@@ -49,4 +49,4 @@ class Speaker(nn.Module):
     def logits(self, vectors: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Of the next token, from the vectors of the trunk."""
         table = self.trunk.token_embedding.weight if self.next_token is None else self.next_token
-        return functional.linear(vectors, table)
+        return token_logits(vectors, table)

@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float, Int64
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 
 from chiasm.core.config import Config as BaseConfig
 from chiasm.core.errors import InputError
@@ -27,6 +26,7 @@ from chiasm.layers.initialise import Normal, initialise
 from chiasm.layers.memory import Memory
 from chiasm.layers.mlp import AnyMlp, GeluMlp
 from chiasm.layers.reading_block import ReadingBlock
+from chiasm.ops.token_logits import token_logits
 from chiasm.ops.writing import Step
 
 
@@ -100,7 +100,7 @@ class Writer(nn.Module):
         return self.norm(vectors)
 
     def _logits(self, vectors: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
-        return functional.linear(vectors, self.token_embedding.weight)
+        return token_logits(vectors, self.token_embedding.weight)
 
 
 class Config(BaseConfig):
