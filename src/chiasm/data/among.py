@@ -24,15 +24,15 @@ def is_among(
         keys: those that could be read.
         is_asked: those of which it is to be known; False comes back for the others.
     """
-    is_among = np.zeros(len(keys), dtype=bool)
+    is_there = np.zeros(len(keys), dtype=bool)
     asked = np.flatnonzero(is_asked)
     if not len(asked):
-        return is_among
+        return is_there
     places = {data.key(place): place for place in range(len(data))}
     known = set(_digests(learnt, range(len(learnt)))) - {None}
     found = _digests(data, [places[keys[row]] for row in asked.tolist()])
-    is_among[asked] = [digest in known for digest in found]
-    return is_among
+    is_there[asked] = [digest in known for digest in found]
+    return is_there
 
 
 def _digests(source: Source, places: Sequence[int]) -> list[str | None]:
