@@ -1,4 +1,4 @@
-"""Which pictures of one source are also in another, by what is in their files."""
+"""Which pictures of one source are also in another, or twice in it, by what is in their files."""
 
 from __future__ import annotations
 
@@ -33,6 +33,22 @@ def is_among(
     found = _digests(data, [places[keys[row]] for row in asked.tolist()])
     is_there[asked] = [digest in known for digest in found]
     return is_there
+
+
+def are_copies(data: Source, keys: Sequence[str]) -> Bool[np.ndarray, " B"]:
+    """Which pictures have the content of one that comes before them; nothing is decoded.
+
+    Args:
+        data: where they come from.
+        keys: those that could be read.
+    """
+    places = {data.key(place): place for place in range(len(data))}
+    met: set[str | None] = set()
+    is_copy = np.zeros(len(keys), dtype=bool)
+    for row, digest in enumerate(_digests(data, [places[key] for key in keys])):
+        is_copy[row] = digest is not None and digest in met
+        met.add(digest)
+    return is_copy
 
 
 def _digests(source: Source, places: Sequence[int]) -> list[str | None]:

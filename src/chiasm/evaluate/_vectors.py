@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,11 +11,11 @@ from jaxtyping import Float, Int
 from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Splits
 from chiasm.core.predictors import Embeddings, Encoder
-from chiasm.data.among import is_among
+from chiasm.data.among import are_copies, is_among
 from chiasm.ops.labels import relabel
 
-KNOWN = "it is also a training picture"
-"""Why a test picture is left out that has the content of a training picture."""
+KNOWN, COPY = "it is also a training picture", "it is a copy of another picture"
+"""Why a picture is left out whose content is that of a training picture, or that comes twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,28 +89,33 @@ def embed_splits(model: Encoder, data: Splits) -> SplitVectors:
 def embed_apart(model: Encoder, data: Splits) -> SplitVectors:
     """The same, without test pictures that are also training pictures, under whatever name: their class was told.
 
-    Where both splits are one source, all of it is kept: each picture is to be judged by the others.
+    Where both splits are one source, each picture is to be judged by the others: of copies the first one is kept.
 
     Raises:
         InputError: as of `embed_splits`, or no test picture is left.
     """
     vectors = embed_splits(model, data)
+    keys = vectors.test.keys
     if vectors.is_one_source:
-        return vectors
-    test = vectors.test
-    is_known = is_among(data.train, data.test, test.keys, np.ones(len(test.keys), bool))
-    if not is_known.any():
-        return vectors
+        is_copy = are_copies(data.test, keys)
+        copies = {keys[row]: COPY for row in np.flatnonzero(is_copy)}
+        train, test = _without(vectors.train, copies), _without(vectors.test, copies)
+        return replace(vectors, train=train, test=test, skipped={**vectors.skipped, **copies})
+    is_known = is_among(data.train, data.test, keys, np.ones(len(keys), bool))
     if is_known.all():
         raise InputError(
             f"pictures in {data.test.name} that are not in {data.train.name}",
             "all of them are in both",
             "use two splits, or `knn` with one and the same name for both",
         )
-    kept = np.flatnonzero(~is_known)
-    known = {test.keys[row]: KNOWN for row in np.flatnonzero(is_known)}
-    left = Labelled(test.vectors[kept], test.labels[kept], tuple(test.keys[row] for row in kept))
-    return replace(vectors, test=left, skipped={**vectors.skipped, **known})
+    known = {keys[row]: KNOWN for row in np.flatnonzero(is_known)}
+    return replace(vectors, test=_without(vectors.test, known), skipped={**vectors.skipped, **known})
+
+
+def _without(pictures: Labelled, keys: Container[str]) -> Labelled:
+    """The others."""
+    kept = [row for row, key in enumerate(pictures.keys) if key not in keys]
+    return Labelled(pictures.vectors[kept], pictures.labels[kept], tuple(pictures.keys[row] for row in kept))
 
 
 def _labelled(embeddings: Embeddings, source: Source, classes: tuple[str, ...]) -> Labelled:

@@ -53,7 +53,7 @@ def knn(
     Args:
         models: the encoders, one or several.
         data: training pictures (the neighbours) and test pictures, with classes; one data set or several. When both are
-            the same source, each picture is judged by the others.
+            the same source, each picture is judged by the others, copies left out.
         k: neighbours that vote.
         temperature: a neighbour's vote weighs exp(cosine / temperature).
         options: of every evaluation.

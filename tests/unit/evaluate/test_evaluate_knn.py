@@ -85,6 +85,17 @@ def test_a_folder_under_two_names_is_refused(judge, mean_colour, pictures) -> No
         judge([mean_colour()], data=[splits])
 
 
+def test_copies_do_not_vote_for_each_other_where_each_picture_is_judged_by_the_others(mean_colour, pictures) -> None:
+    made, labels = noise(100)
+    alone = pictures("all", made, labels, ("a", "b"))
+    twice = pictures("all", made + made, labels + labels, ("a", "b"))
+    once, copied = (judged(mean_colour(), Splits(source, source), k=1) for source in (alone, twice))
+    assert copied.scores == once.scores
+    assert (copied.num_train, len(copied.skipped)) == (100, 100)
+    assert set(copied.skipped.values()) == {"it is a copy of another picture"}
+    assert once.skipped == {}
+
+
 def test_nothing_left_out_takes_no_column(mean_colour, splits) -> None:
     assert "left out" not in knn([mean_colour()], data=[splits]).table().columns
 
