@@ -28,9 +28,8 @@ def is_among(
     asked = np.flatnonzero(is_asked)
     if not len(asked):
         return is_there
-    places = {data.key(place): place for place in range(len(data))}
-    known = set(_digests(learnt, range(len(learnt)))) - {None}
-    found = _digests(data, [places[keys[row]] for row in asked.tolist()])
+    known = digests_of(learnt)
+    found = digests(data, _places(data, [keys[row] for row in asked.tolist()]))
     is_there[asked] = [digest in known for digest in found]
     return is_there
 
@@ -42,24 +41,33 @@ def are_copies(data: Source, keys: Sequence[str]) -> Bool[np.ndarray, " B"]:
         data: where they come from.
         keys: those that could be read.
     """
-    places = {data.key(place): place for place in range(len(data))}
-    met: set[str | None] = set()
+    met: set[str] = set()
     is_copy = np.zeros(len(keys), dtype=bool)
-    for row, digest in enumerate(_digests(data, [places[key] for key in keys])):
-        is_copy[row] = digest is not None and digest in met
-        met.add(digest)
+    for row, digest in enumerate(digests(data, _places(data, keys))):
+        if isinstance(digest, str):
+            is_copy[row] = digest in met
+            met.add(digest)
     return is_copy
 
 
-def _digests(source: Source, places: Sequence[int]) -> list[str | None]:
-    """Identity of the content of some pictures, read in threads; None where it cannot be read."""
+def digests_of(source: Source) -> set[str]:
+    """Identity of the content of all pictures that can be read."""
+    return {digest for digest in digests(source, range(len(source))) if isinstance(digest, str)}
 
-    def digest(place: int) -> str | None:
+
+def digests(source: Source, places: Sequence[int]) -> list[str | BrokenPictureError]:
+    """Identity of the content of some pictures, read in threads; what is wrong where it cannot be read."""
+
+    def digest(place: int) -> str | BrokenPictureError:
         try:
             return source.digest(place)
-        except BrokenPictureError:
-            # Told by whoever decodes it.
-            return None
+        except BrokenPictureError as error:
+            return error
 
     with ThreadPoolExecutor(num_processors(), thread_name_prefix="digests") as pool:
         return list(pool.map(digest, places))
+
+
+def _places(source: Source, keys: Sequence[str]) -> list[int]:
+    known = {source.key(place): place for place in range(len(source))}
+    return [known[key] for key in keys]

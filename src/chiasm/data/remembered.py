@@ -8,7 +8,6 @@ same bits.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,7 +17,7 @@ from jaxtyping import Float
 from chiasm.core.errors import BrokenPictureError, TooManyBrokenError
 from chiasm.core.example import Source, Subset
 from chiasm.core.predictors import Embeddings, Encoder, OwnClasses, TextEncoder
-from chiasm.data.processors import num_processors
+from chiasm.data.among import digests
 from chiasm.data.skipped import Skipped
 from chiasm.data.vector_store import Shelf, VectorStore, content_key
 
@@ -166,18 +165,10 @@ class _Contents:
 
 
 def _contents(source: Source) -> _Contents:
-    """Read what every picture is made of, in threads; nothing is decoded."""
-    reasons: dict[int, str] = {}
-
-    def key(place: int) -> bytes | None:
-        try:
-            return content_key(source.digest(place))
-        except BrokenPictureError as error:
-            reasons[place] = error.reason
-            return None
-
-    with ThreadPoolExecutor(num_processors(), thread_name_prefix="digests") as pool:
-        return _Contents(tuple(pool.map(key, range(len(source)))), reasons)
+    """Read what every picture is made of; nothing is decoded."""
+    found = digests(source, range(len(source)))
+    reasons = {place: one.reason for place, one in enumerate(found) if not isinstance(one, str)}
+    return _Contents(tuple(content_key(one) if isinstance(one, str) else None for one in found), reasons)
 
 
 def _assembled(source: Source, contents: _Contents, known: dict[bytes, np.ndarray | str], embed_dim: int) -> Embeddings:

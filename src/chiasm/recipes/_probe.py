@@ -6,17 +6,17 @@ The pictures are decoded once and kept; a look costs one pass of the trunk over 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from chiasm.core.errors import BrokenPictureError, InputError
+from chiasm.core.errors import InputError
 from chiasm.core.example import Source, Splits, Subset
 from chiasm.core.protocols import Trunk
 from chiasm.core.seeds import stream
+from chiasm.data.among import digests_of
 from chiasm.data.pictures import PictureLoader
 from chiasm.data.skipped import Skipped
 from chiasm.heads import pool
@@ -97,8 +97,8 @@ def shared_pictures(probe: Splits, data: Source, seed: int) -> str | None:
         The note, None where none was found.
     """
     queries, compared = (_some(source, MAX_COMPARED, seed) for source in (probe.test, data))
-    tested = _digests(queries)
-    shared = tested & _digests(compared)
+    tested = digests_of(queries)
+    shared = tested & digests_of(compared)
     if not shared:
         return None
     part = "" if len(compared) == len(data) else f", of {len(compared)} of {len(data)} compared"
@@ -106,16 +106,6 @@ def shared_pictures(probe: Splits, data: Source, seed: int) -> str | None:
         f"{len(shared)} of {len(tested)} test pictures of the probe are among the training pictures{part}: its figures "
         "are better than they would be on new pictures"
     )
-
-
-def _digests(source: Source) -> set[str]:
-    """Digests of the pictures that can be read."""
-    found: set[str] = set()
-    for index in range(len(source)):
-        # What cannot be read is told by whoever decodes it.
-        with suppress(BrokenPictureError):
-            found.add(source.digest(index))
-    return found
 
 
 def _some(source: Source, most: int, seed: int) -> Source:

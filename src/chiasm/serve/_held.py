@@ -20,9 +20,10 @@ Kept = TypeVar("Kept", bound=PictureModel)
 def held(model: Kept) -> Kept:
     """Round the weights of linear maps and convolutions to bfloat16, in place; what autocast computes stays the same.
 
-    A single picture, or a batch of few texts, takes as long to round weights for as to encode. Weights that are also
-    used in another way stay as they are (tables of tokens that texts are written with), and so does the head of the
-    model's own classes, which is asked outside of autocast. Autocast leaves float64 alone, and so does this.
+    A single text takes as long to round weights for as to encode, a single picture a third as long
+    (`benchmarks/single.py`). Weights that are also used in another way stay as they are (tables of tokens that texts
+    are written with), and so does the head of the model's own classes, which is asked outside of autocast. Autocast
+    leaves float64 alone, and so does this.
 
     Args:
         model: one that nobody else has, as loaded; it must be asked under autocast from now on.
